@@ -1,0 +1,1 @@
+//! The multiprocessing examples, proven.

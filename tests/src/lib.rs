@@ -1,0 +1,2 @@
+//! The harness that runs an example, in Rust and in Python, against one
+//! specification.

@@ -1,0 +1,1 @@
+//! The threading examples, proven.
