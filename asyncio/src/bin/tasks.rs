@@ -1,2 +1,25 @@
-//! Soon.
-fn main() {}
+//! Let five tasks sleep at the same time, in one thread.
+//!
+//! Python: `tasks.py`
+//! Run: `cargo run -p asyncio --bin tasks`
+
+use futures::future::try_join_all;
+use std::time::Duration;
+use tokio::{task::JoinError, time::sleep};
+
+async fn worker(num: i32) {
+    println!("Worker {num} is starting");
+    sleep(Duration::from_secs(1)).await;
+    println!("Worker {num} is finished");
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), JoinError> {
+    let mut tasks = Vec::new();
+    for i in 0..5 {
+        let task = tokio::spawn(worker(i));
+        tasks.push(task);
+    }
+    try_join_all(tasks).await?;
+    Ok(())
+}

@@ -1,2 +1,27 @@
-//! Soon.
-fn main() {}
+//! Start five threads and wait for them.
+//!
+//! Python: `thread.py`
+//! Run: `cargo run -p threading --bin thread`
+//! Differs:
+//! - A worker's panic reaches `join`, and `main` fails with it; Python's main
+//!   thread goes on to say that all have finished, and exits with 0.
+
+use std::thread;
+
+fn worker(num: i32) {
+    println!("Worker {num} is running");
+}
+
+fn main() {
+    let mut threads = Vec::new();
+    for i in 0..5 {
+        let t = thread::spawn(move || worker(i));
+        threads.push(t);
+    }
+
+    for t in threads {
+        t.join().unwrap();
+    }
+
+    println!("All threads have finished.");
+}
