@@ -1,0 +1,147 @@
+use std::sync::Arc;
+use std::{fmt, io};
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can go wrong in this module: Python's `queue.Empty`,
+/// `EOFError`, `TimeoutError` and their kin, and what Python cannot say, the
+/// way in which a process ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// [`init`](super::init) was not called, so a child would run `main` again.
+    #[error("call shared::multiprocessing::init() first in main")]
+    NotInitialized,
+
+    /// The target panicked, as an exception in Python.
+    #[error("process {pid} panicked at {location}: {message}")]
+    Panicked {
+        /// The process it ran in.
+        pid: u32,
+        /// What was said.
+        message: String,
+        /// The place as `file:line:column`.
+        location: String,
+        /// The stack at the panic.
+        backtrace: String,
+    },
+
+    /// A signal ended the process.
+    #[error("process {pid} was killed by {}", signal_name(*signal))]
+    Killed {
+        /// The process.
+        pid: u32,
+        /// The signal's number, 9 for SIGKILL.
+        signal: i32,
+    },
+
+    /// The process exited before its target had returned.
+    #[error("process {pid} exited with code {code} before its target returned")]
+    Exited {
+        /// The process.
+        pid: u32,
+        /// Its exit code, which may be 0.
+        code: i32,
+    },
+
+    /// A value could not be encoded for another process.
+    #[error("cannot encode {0}")]
+    Encode(String),
+
+    /// The bytes of a value could not be decoded.
+    #[error("cannot decode {0}")]
+    Decode(String),
+
+    /// Shared memory holds what no process of this program writes.
+    #[error("corrupt {0}")]
+    Corrupt(String),
+
+    /// Nothing is there to get: `queue.Empty`.
+    #[error("the queue is empty")]
+    Empty,
+
+    /// There is no room: `queue.Full`.
+    #[error("the queue is full")]
+    Full,
+
+    /// The time given has passed: `TimeoutError`.
+    #[error("timed out")]
+    Timeout,
+
+    /// The other end is closed and all it sent has been read: `EOFError`.
+    #[error("the other end is closed")]
+    Eof,
+
+    /// The other end is closed: `BrokenPipeError`.
+    #[error("cannot send: the other end is closed")]
+    BrokenPipe,
+
+    /// The pool takes no more tasks: `ValueError("Pool not running")`.
+    #[error("the pool is closed")]
+    Closed,
+
+    /// The pool was terminated before the task was done.
+    #[error("the pool was terminated")]
+    Terminated,
+
+    /// A pool's workers cannot start.
+    #[error("a worker cannot start: {0}")]
+    WorkerStart(#[source] Arc<Error>),
+
+    /// An argument is out of its range: `ValueError`.
+    #[error("{0}")]
+    InvalidInput(String),
+
+    /// The system refused: `OSError`.
+    #[error("{call}: {source}")]
+    System {
+        /// What was asked of it.
+        call: &'static str,
+        /// What it answered.
+        source: io::Error,
+    },
+}
+
+/// Names what the system was asked, for `map_err`.
+pub(super) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Error {
+    move |source| Error::System { call, source: source.into() }
+}
+
+fn signal_name(signal: i32) -> impl fmt::Display {
+    match nix::sys::signal::Signal::try_from(signal) {
+        Ok(signal) => signal.as_str().to_string(),
+        Err(Errno::EINVAL | _) => format!("signal {signal}"),
+    }
+}
+
+/// The part of [`Error`] that a child can report of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Failure {
+    Panicked { message: String, location: String, backtrace: String },
+    Encode(String),
+    Decode(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Encode(what) => Failure::Encode(what),
+            Error::Decode(what) => Failure::Decode(what),
+            other => Failure::Decode(other.to_string()),
+        }
+    }
+}
+
+impl Failure {
+    /// The failure of the process `pid`.
+    pub(super) fn of(self, pid: u32) -> Error {
+        match self {
+            Failure::Panicked { message, location, backtrace } => {
+                Error::Panicked { pid, message, location, backtrace }
+            }
+            Failure::Encode(what) => Error::Encode(what),
+            Failure::Decode(what) => Error::Decode(what),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Shared memory without a name: a sealed memfd, mapped, and a futex to sleep
+//! on in it.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::{Duration, Instant};
+use std::{mem, ptr};
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::fstat;
+use nix::unistd::ftruncate;
+
+use super::error::{Error, system};
+
+const PAGE: usize = 4096;
+
+/// How the bytes behind the header are aligned.
+pub(super) const ALIGN: usize = 16;
+
+/// What stands at the start of a [`Memory`].
+///
+/// # Safety
+/// All zeroes is a valid value, and every field that changes is an atomic or a
+/// [`Mutex`](super::mutex::Mutex), for other processes change it any time.
+pub(super) unsafe trait Header: Sync {}
+
+/// A header `H` and bytes behind it, shared between processes.
+pub(super) struct Memory<H> {
+    fd: OwnedFd,
+    map: mem::ManuallyDrop<MmapRaw>,
+    /// Set while this mapping holds its mutex: a guard that is forgotten
+    /// leaves it set, and then the mapping stays, for the thread's list of
+    /// robust mutexes leads through it.
+    pub(super) locked: AtomicBool,
+    header: PhantomData<H>,
+}
+
+impl<H: Header> Memory<H> {
+    const DATA: usize = size_of::<H>().next_multiple_of(ALIGN);
+
+    /// Makes `len` bytes of zeroes behind a header of zeroes. Pages are taken
+    /// from the system only when they are written.
+    pub(super) fn new(len: usize) -> Result<Self, Error> {
+        let size = Self::DATA
+            .checked_add(len)
+            .filter(|&size| i64::try_from(size).is_ok())
+            .ok_or_else(|| Error::InvalidInput(format!("{len} bytes do not fit in memory")))?;
+        let fd = anonymous_file(size)?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals)).map_err(system("fcntl(F_ADD_SEALS)"))?;
+        Self::map(fd, size)
+    }
+
+    /// Maps what another process made with [`new`](Self::new).
+    pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
+        let size = fstat(&fd).map_err(system("fstat"))?.st_size as usize;
+        let seals = fcntl(&fd, FcntlArg::F_GET_SEALS).map_err(system("fcntl(F_GET_SEALS)"))?;
+        let sealed = SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK);
+        if size < Self::DATA || !sealed {
+            return Err(Error::Corrupt("shared memory: not sealed, or too short".into()));
+        }
+        Self::map(fd, size)
+    }
+
+    fn map(fd: OwnedFd, size: usize) -> Result<Self, Error> {
+        let map = MmapOptions::new().len(size).map_raw(&fd).map_err(system("mmap"))?;
+        Ok(Memory {
+            fd,
+            map: mem::ManuallyDrop::new(map),
+            locked: AtomicBool::new(false),
+            header: PhantomData,
+        })
+    }
+
+    pub(super) fn header(&self) -> &H {
+        // SAFETY: the mapping is page-aligned, longer than `H` and sealed
+        // against shrinking; `Header` promises the rest.
+        unsafe { &*self.map.as_ptr().cast() }
+    }
+
+    /// The first byte behind the header, aligned to [`ALIGN`].
+    pub(super) fn data(&self) -> *mut u8 {
+        // SAFETY: `new` and `open` saw to it that the mapping is not shorter.
+        unsafe { self.map.as_mut_ptr().add(Self::DATA) }
+    }
+
+    /// How many bytes there are behind the header.
+    pub(super) fn len(&self) -> usize {
+        self.map.len() - Self::DATA
+    }
+
+    /// Copies `bytes` to `offset`.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes there meanwhile.
+    pub(super) unsafe fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= self.len());
+        // SAFETY: in bounds, as asserted; exclusive, as the caller promises.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data().add(offset), bytes.len()) }
+    }
+
+    /// Appends `len` bytes from `offset` to `buffer`.
+    ///
+    /// # Safety
+    /// Nobody writes there meanwhile.
+    pub(super) unsafe fn read(&self, offset: usize, len: usize, buffer: &mut Vec<u8>) {
+        assert!(offset + len <= self.len());
+        // SAFETY: in bounds, as asserted; unchanging, as the caller promises;
+        // any byte is a valid `u8`.
+        buffer.extend_from_slice(unsafe {
+            std::slice::from_raw_parts(self.data().add(offset), len)
+        });
+    }
+
+    /// Copies `len` bytes.
+    ///
+    /// # Safety
+    /// Nobody else writes at `from`, or reads or writes at `to`, meanwhile; the
+    /// two do not overlap.
+    pub(super) unsafe fn copy(&self, from: usize, to: usize, len: usize) {
+        assert!(from.max(to) + len <= self.len());
+        let data = self.data();
+        // SAFETY: in bounds, as asserted; apart and exclusive, as promised.
+        unsafe { ptr::copy_nonoverlapping(data.add(from), data.add(to), len) }
+    }
+
+    /// Gives the whole pages in `range` back to the system; they read as
+    /// zeroes afterwards.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes there meanwhile.
+    pub(super) unsafe fn give_back(&self, range: Range<usize>) {
+        let start = (Self::DATA + range.start).next_multiple_of(PAGE);
+        let end = (Self::DATA + range.end) / PAGE * PAGE;
+        if start < end {
+            let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            // A system that refuses keeps its pages: memory is not returned,
+            // and nothing else changes.
+            _ = fallocate(&self.fd, punch, start as i64, (end - start) as i64);
+        }
+    }
+}
+
+impl<H> AsFd for Memory<H> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl<H> Drop for Memory<H> {
+    fn drop(&mut self) {
+        if !*self.locked.get_mut() {
+            // SAFETY: dropped here once, and not used afterwards.
+            unsafe { mem::ManuallyDrop::drop(&mut self.map) }
+        }
+    }
+}
+
+/// An unnamed file in memory of `size` bytes.
+///
+/// Past RLIMIT_FSIZE the system would send SIGXFSZ, which ends the program, so
+/// the limit is looked at first.
+pub(super) fn anonymous_file(size: usize) -> Result<OwnedFd, Error> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(system("getrlimit"))?;
+    if size as u64 > limit {
+        return Err(system("RLIMIT_FSIZE")(Errno::EFBIG));
+    }
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let fd = memfd_create("shared", flags).map_err(system("memfd_create"))?;
+    ftruncate(&fd, size as i64).map_err(system("ftruncate"))?;
+    Ok(fd)
+}
+
+/// Sleeps while `word` is `value`, until woken or until `deadline`. May return
+/// early: the caller looks again.
+pub(super) fn futex_wait(word: &AtomicU32, value: u32, deadline: Option<Instant>) {
+    let timeout = deadline.map(|deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        libc::timespec {
+            tv_sec: left.as_secs() as libc::time_t,
+            tv_nsec: left.subsec_nanos() as _,
+        }
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the word and the time-out outlive the call. The operation is not
+    // PRIVATE, so that it meets other processes through the page.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, timeout) };
+}
+
+/// Wakes all that sleep on `word`.
+pub(super) fn futex_wake(word: &AtomicU32) {
+    // SAFETY: the word is valid for the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+}
+
+/// The moment `timeout` from now; none if that is past all reckoning.
+pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
+/// Looks for `ready` for a few dozen microseconds, the time in which a busy
+/// neighbour answers, so that only an idle one has to be woken. Yields in
+/// between, for the neighbour may need this very core.
+pub(super) fn spin(mut ready: impl FnMut() -> bool) -> bool {
+    const SPIN: Duration = Duration::from_micros(50);
+    let start = Instant::now();
+    loop {
+        for _ in 0..32 {
+            if ready() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if start.elapsed() > SPIN {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Waits at most until `deadline` for one of `fds` to be ready.
+pub(super) fn poll(
+    fds: &mut [nix::poll::PollFd<'_>],
+    deadline: Option<Instant>,
+) -> Result<bool, Error> {
+    use nix::poll::PollTimeout;
+    loop {
+        // Rounded up, or the last part of a millisecond would be spent spinning.
+        let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
+        });
+        match nix::poll::poll(fds, timeout) {
+            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(system("poll")(errno)),
+        }
+    }
+}

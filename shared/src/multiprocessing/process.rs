@@ -1,0 +1,216 @@
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use nix::libc;
+
+use super::child::{Child, Role, ended, greeting};
+use super::codec::{decode, encode, with_handles};
+use super::error::{Error, Failure};
+use super::memory::deadline;
+use super::target::{Target, distance, only};
+
+/// A child process: `multiprocessing.Process`.
+///
+/// The child is this program run again, as with Python's start method `spawn`:
+/// it shares nothing with its parent but what it is given as arguments.
+/// Unlike in Python, what the target returns or how it failed reaches
+/// [`join`](Self::join), and no child outlives its parent, even one that is
+/// killed by SIGKILL. A handle that is dropped waits for the process; a
+/// daemon's kills it.
+///
+/// A process costs what the system takes to run a program, about a
+/// millisecond.
+///
+/// ```
+/// use shared::multiprocessing::{self, Process};
+///
+/// fn worker(num: u64) -> u64 {
+///     num * num
+/// }
+///
+/// fn main() -> Result<(), multiprocessing::Error> {
+///     multiprocessing::init();
+///     let p = Process::new(worker, (3,)).start()?;
+///     assert_eq!(p.join()?, 9);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Process<R> {
+    child: Child,
+    name: String,
+    daemon: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+/// A process that has not started yet, from [`Process::new`].
+#[derive(Debug)]
+#[must_use = "a process does nothing until it is started"]
+pub struct Builder<R> {
+    greeting: Result<(Vec<u8>, Vec<OwnedFd>), Error>,
+    name: Option<String>,
+    daemon: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R: Serialize + DeserializeOwned> Process<R> {
+    /// Prepares a process that calls `target` with `args`, a tuple of up to
+    /// eight: `Process(target=worker, args=(i,))`.
+    ///
+    /// The target is a function or a closure that captures nothing. Arguments
+    /// go over as bytes, by serde; shared memory, queues and pipes as
+    /// themselves. A reference goes over as what it refers to.
+    #[expect(clippy::new_ret_no_self, reason = "as in Python, start() makes the process")]
+    pub fn new<F, Args, Passing>(target: F, args: Args) -> Builder<R>
+    where
+        F: Target<Args, Passing, Output = R>,
+    {
+        let _ = target;
+        let greeting = with_handles(|| {
+            let mut bytes = greeting(Role::Process, Some(distance(enter::<F, Args, Passing>)?))?;
+            F::give(&args, &mut bytes)?;
+            Ok(bytes)
+        });
+        Builder { greeting, name: None, daemon: false, result: PhantomData }
+    }
+}
+
+/// What the child runs.
+pub(super) fn enter<F, Args, Passing>(
+    input: &mut &[u8],
+    output: &mut Vec<u8>,
+) -> Result<(), Error>
+where
+    F: Target<Args, Passing>,
+    F::Output: Serialize,
+{
+    encode(&only::<F>().take_and_call(input)?, output)
+}
+
+impl<R> Builder<R> {
+    /// Names the process; `Process-1` and so on if it is not named.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether dropping the handle kills the process rather than waits for it.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = daemon;
+        self
+    }
+
+    /// Starts the process: `p.start()`.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialized`] if `main` did not call [`init`](super::init);
+    /// [`Error::Encode`] if an argument cannot be encoded; or the system has no
+    /// more processes, descriptors or memory.
+    pub fn start(self) -> Result<Process<R>, Error> {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let (greeting, handles) = self.greeting?;
+        let child = Child::spawn(&greeting, &handles)?;
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Ok(Process {
+            child,
+            name: self.name.unwrap_or_else(|| format!("Process-{number}")),
+            daemon: self.daemon,
+            result: PhantomData,
+        })
+    }
+}
+
+impl<R> Process<R> {
+    /// The process's number: `p.pid`.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// The process's name: `p.name`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has not ended yet: `p.is_alive()`.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.child.wait(Some(Instant::now())), Ok(false))
+    }
+
+    /// How it ended, if it has: `p.exitcode`. 0 if the target returned, 1 if
+    /// it panicked, the code it exited with, or -N if signal N ended it.
+    pub fn exitcode(&self) -> Option<i32> {
+        self.child.exitcode().ok().flatten()
+    }
+
+    /// Asks the process to end, by SIGTERM: `p.terminate()`. Nothing happens
+    /// if it has ended.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn terminate(&self) -> Result<(), Error> {
+        self.child.signal(libc::SIGTERM)
+    }
+
+    /// Ends the process, by SIGKILL: `p.kill()`. Nothing happens if it has
+    /// ended.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn kill(&self) -> Result<(), Error> {
+        self.child.signal(libc::SIGKILL)
+    }
+
+    /// Waits for the process to end, but not longer than `timeout`, and tells
+    /// whether it has: `p.join(timeout)`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn join_timeout(&self, timeout: Duration) -> Result<bool, Error> {
+        self.child.wait(deadline(timeout))
+    }
+}
+
+impl<R: DeserializeOwned> Process<R> {
+    /// Waits for the process to end and returns what its target returned.
+    ///
+    /// # Errors
+    /// How the process failed: [`Error::Panicked`], [`Error::Killed`],
+    /// [`Error::Exited`]; [`Error::Decode`] in the child if it is an argument,
+    /// here if it is the result; [`Error::Encode`] if the result cannot be
+    /// encoded.
+    pub fn join(self) -> Result<R, Error> {
+        let pid = self.pid();
+        self.child.wait(None)?;
+        let exitcode = self.child.exitcode();
+        let mut report = Vec::new();
+        match self.child.socket.recv(&mut report, Some(Instant::now())) {
+            Ok(_) => {}
+            Err(Error::Eof | Error::Timeout) => return Err(ended(pid, exitcode?.unwrap_or(0))),
+            Err(error) => return Err(error),
+        }
+        let outcome: Result<Vec<u8>, Failure> = decode(&mut &report[..])?;
+        let result = outcome.map_err(|failure| failure.of(pid))?;
+        // It had its result, but did not come to its end. (Where nobody can
+        // tell the exit code, for SIGCHLD is ignored, the result has to do.)
+        match exitcode {
+            Ok(Some(code)) if code != 0 => Err(ended(pid, code)),
+            _ => decode(&mut &result[..]),
+        }
+    }
+}
+
+impl<R> Drop for Process<R> {
+    fn drop(&mut self) {
+        if self.daemon {
+            self.child.kill();
+        } else {
+            _ = self.child.wait(None);
+            _ = self.child.exitcode();
+        }
+    }
+}
