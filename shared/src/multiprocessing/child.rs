@@ -4,6 +4,9 @@
 //! and their descriptors. The socket is also what ties the two together: when
 //! the parent is gone the kernel kills the child, whatever it is doing.
 
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::env;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -13,14 +16,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
-use std::env;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::sys::stat::fstat;
 use nix::unistd::{dup2_stdin, getuid};
@@ -37,6 +38,17 @@ use super::target::{Entry, entry};
 const MARK: &str = "SHARED_MULTIPROCESSING";
 
 static INITIALIZED: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_initialized() -> bool {
+    INITIALIZED.load(Ordering::Relaxed)
+}
+
+/// Leaves SIGINT to the parent: Ctrl-C goes to all processes of a terminal.
+pub(super) fn ignore_interrupts() {
+    // SAFETY: no handler is installed, and none is replaced that this module
+    // or the standard library relies on.
+    _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+}
 
 /// A child, seen from its parent.
 #[derive(Debug)]
@@ -72,7 +84,7 @@ pub(super) fn greeting(role: Role, entry: Option<u64>) -> Result<Vec<u8>, Error>
 
 impl Child {
     pub(super) fn spawn(greeting: &[u8], handles: &[OwnedFd]) -> Result<Self, Error> {
-        if !INITIALIZED.load(Ordering::Relaxed) {
+        if !is_initialized() {
             return Err(Error::NotInitialized);
         }
         let (ours, theirs) = Socket::pair()?;
@@ -82,7 +94,10 @@ impl Child {
         if let Some(name) = args.next() {
             command.arg0(name);
         }
-        command.args(args).env(MARK, mark.to_string()).stdin(OwnedFd::from(theirs));
+        command
+            .args(args)
+            .env(MARK, mark.to_string())
+            .stdin(OwnedFd::from(theirs));
         let mut process = command.spawn().map_err(system("starting a process"))?;
         // Closes the child's end here, or its death would not be seen.
         drop(command);
@@ -91,7 +106,12 @@ impl Child {
             _ = process.kill();
             _ = process.wait();
         })?;
-        let child = Child { process: Mutex::new(process), pid, pidfd, socket: ours };
+        let child = Child {
+            process: Mutex::new(process),
+            pid,
+            pidfd,
+            socket: ours,
+        };
         match child.socket.send(greeting, handles, None) {
             // It is gone already; who waits for it will see how.
             Ok(()) | Err(Error::BrokenPipe) => Ok(child),
@@ -108,7 +128,10 @@ impl Child {
 
     /// Waits until the deadline for the process to end.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<bool, Error> {
-        poll(&mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)], deadline)
+        poll(
+            &mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)],
+            deadline,
+        )
     }
 
     /// How it ended, if it has: its exit code, or the negative signal.
@@ -121,7 +144,13 @@ impl Child {
     pub(super) fn signal(&self, signal: i32) -> Result<(), Error> {
         // SAFETY: the descriptor is open, and no information goes with it.
         let answer = unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal, 0, 0)
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal,
+                0,
+                0,
+            )
         };
         match Errno::result(answer) {
             Ok(_) | Err(Errno::ESRCH) => Ok(()),
@@ -147,9 +176,15 @@ impl AsFd for Child {
 /// The error that `exitcode` is, when nothing else was said.
 pub(super) fn ended(pid: u32, exitcode: i32) -> Error {
     if exitcode < 0 {
-        Error::Killed { pid, signal: -exitcode }
+        Error::Killed {
+            pid,
+            signal: -exitcode,
+        }
     } else {
-        Error::Exited { pid, code: exitcode }
+        Error::Exited {
+            pid,
+            code: exitcode,
+        }
     }
 }
 
@@ -228,7 +263,11 @@ fn parents_socket(mark: &str) -> Result<Socket, Error> {
     if peer.pid() != parent_id() as i32 {
         return Err(refuse("is not the parent's socket"));
     }
-    Ok(stdin.as_fd().try_clone_to_owned().map_err(system("dup"))?.into())
+    Ok(stdin
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(system("dup"))?
+        .into())
 }
 
 /// From now on the kernel kills this process when the other end is closed.
@@ -256,12 +295,23 @@ fn run(socket: Socket, body: &[u8], handles: Vec<OwnedFd>) -> ! {
     let mut code = 0;
     let greeting: Result<Greeting, Error> = decode(&mut rest);
     match greeting {
-        Ok(Greeting { role: Role::Process, entry }) => {
+        Ok(Greeting {
+            role: Role::Process,
+            entry,
+        }) => {
             let outcome = from_handles(handles, || perform(entry, &mut rest));
             code = i32::from(outcome.is_err());
             report(&socket, &outcome);
         }
-        Ok(Greeting { role: Role::Worker, .. }) => todo!(),
+        Ok(Greeting {
+            role: Role::Worker,
+            entry,
+        }) => {
+            if let Err(error) = super::pool::work(&socket, entry, rest, handles) {
+                eprintln!("a pool's worker cannot work: {error}");
+                code = 1;
+            }
+        }
         Err(error) => report(&socket, &Err(Failure::Decode(error.to_string()))),
     }
     std::process::exit(code)
@@ -327,7 +377,11 @@ fn note_panics() {
         print(info);
         if CALLING.get() {
             let backtrace = Backtrace::force_capture().to_string();
-            PANIC.set(Some(panicked(info.payload_as_str(), info.location(), backtrace)));
+            PANIC.set(Some(panicked(
+                info.payload_as_str(),
+                info.location(),
+                backtrace,
+            )));
         }
     }));
 }

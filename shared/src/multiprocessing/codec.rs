@@ -89,7 +89,10 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
     let value = decode(&mut rest)?;
     match rest.len() {
         0 => Ok(value),
-        more => Err(Error::Decode(format!("{}: {more} bytes too many", type_name::<T>()))),
+        more => Err(Error::Decode(format!(
+            "{}: {more} bytes too many",
+            type_name::<T>()
+        ))),
     }
 }
 
@@ -137,7 +140,8 @@ pub(super) fn from_handles<R>(handles: Vec<OwnedFd>, decode: impl FnOnce() -> R)
     decode()
 }
 
-const ELSEWHERE: &str = "a handle goes to a process as an argument when it starts, and in no other way";
+const ELSEWHERE: &str =
+    "a handle goes to a process as an argument when it starts, and in no other way";
 
 /// Encodes a handle as the place of its descriptor among all.
 pub(super) fn serialize_handle<S: Serializer>(
@@ -145,8 +149,12 @@ pub(super) fn serialize_handle<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let index = HANDLES.with_borrow_mut(|handles| {
-        let handles = handles.as_mut().ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))?;
-        handles.push(Some(handle.as_fd().try_clone_to_owned().map_err(system("dup"))?));
+        let handles = handles
+            .as_mut()
+            .ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))?;
+        handles.push(Some(
+            handle.as_fd().try_clone_to_owned().map_err(system("dup"))?,
+        ));
         Ok(handles.len() as u32 - 1)
     });
     match index {
@@ -165,7 +173,9 @@ pub(super) fn deserialize_handle<'de, D: Deserializer<'de>, R>(
 ) -> Result<R, D::Error> {
     let index = u32::deserialize(deserializer)? as usize;
     let fd = HANDLES.with_borrow_mut(|handles| handles.as_mut()?.get_mut(index)?.take());
-    let handle = fd.ok_or_else(|| Error::InvalidInput(ELSEWHERE.into())).and_then(open);
+    let handle = fd
+        .ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))
+        .and_then(open);
     handle.map_err(|error| {
         REASON.set(Some(error));
         D::Error::custom(ELSEWHERE)

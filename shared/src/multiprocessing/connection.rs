@@ -66,7 +66,10 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     }
 
     fn send_until(&self, message: S, deadline: Option<Instant>) -> Result<(), Error> {
-        with_buffer(|buffer| self.socket.send(encode_message(&message, buffer)?, &[], deadline))
+        with_buffer(|buffer| {
+            self.socket
+                .send(encode_message(&message, buffer)?, &[], deadline)
+        })
     }
 }
 
@@ -103,19 +106,26 @@ impl<S, R> Connection<S, R> {
     /// # Errors
     /// The system refuses.
     pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> Result<bool, Error> {
-        self.socket.poll(PollFlags::POLLIN, timeout.into().and_then(deadline))
+        self.socket
+            .poll(PollFlags::POLLIN, timeout.into().and_then(deadline))
     }
 }
 
 impl<S, R> From<Socket> for Connection<S, R> {
     fn from(socket: Socket) -> Self {
-        Connection { socket: Arc::new(socket), types: PhantomData }
+        Connection {
+            socket: Arc::new(socket),
+            types: PhantomData,
+        }
     }
 }
 
 impl<S, R> Clone for Connection<S, R> {
     fn clone(&self) -> Self {
-        Connection { socket: self.socket.clone(), types: PhantomData }
+        Connection {
+            socket: self.socket.clone(),
+            types: PhantomData,
+        }
     }
 }
 

@@ -105,7 +105,10 @@ pub enum Error {
 
 /// Names what the system was asked, for `map_err`.
 pub(super) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Error {
-    move |source| Error::System { call, source: source.into() }
+    move |source| Error::System {
+        call,
+        source: source.into(),
+    }
 }
 
 fn signal_name(signal: i32) -> impl fmt::Display {
@@ -116,9 +119,13 @@ fn signal_name(signal: i32) -> impl fmt::Display {
 }
 
 /// The part of [`Error`] that a child can report of itself.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Failure {
-    Panicked { message: String, location: String, backtrace: String },
+    Panicked {
+        message: String,
+        location: String,
+        backtrace: String,
+    },
     Encode(String),
     Decode(String),
 }
@@ -137,9 +144,16 @@ impl Failure {
     /// The failure of the process `pid`.
     pub(super) fn of(self, pid: u32) -> Error {
         match self {
-            Failure::Panicked { message, location, backtrace } => {
-                Error::Panicked { pid, message, location, backtrace }
-            }
+            Failure::Panicked {
+                message,
+                location,
+                backtrace,
+            } => Error::Panicked {
+                pid,
+                message,
+                location,
+                backtrace,
+            },
             Failure::Encode(what) => Error::Encode(what),
             Failure::Decode(what) => Error::Decode(what),
         }

@@ -2,11 +2,10 @@
 //! on in it.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
-use std::{mem, ptr};
+use std::{mem, ptr, slice};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -30,6 +29,31 @@ pub(super) const ALIGN: usize = 16;
 /// All zeroes is a valid value, and every field that changes is an atomic or a
 /// [`Mutex`](super::mutex::Mutex), for other processes change it any time.
 pub(super) unsafe trait Header: Sync {}
+
+/// A ring in the bytes behind a header, in which positions count on for ever.
+#[derive(Clone, Copy)]
+pub(super) struct Area {
+    pub(super) start: usize,
+    /// A power of two.
+    pub(super) size: u64,
+}
+
+impl Area {
+    /// Where `len` bytes from a position lie: offsets and lengths, two where
+    /// the ring's end is between.
+    #[inline]
+    fn pieces(self, position: u64, len: u64) -> impl Iterator<Item = (usize, usize)> {
+        let offset = position & (self.size - 1);
+        let first = len.min(self.size - offset);
+        [
+            (self.start + offset as usize, first),
+            (self.start, len - first),
+        ]
+        .into_iter()
+        .filter(|&(_, len)| len > 0)
+        .map(|(offset, len)| (offset, len as usize))
+    }
+}
 
 /// A header `H` and bytes behind it, shared between processes.
 pub(super) struct Memory<H> {
@@ -64,13 +88,18 @@ impl<H: Header> Memory<H> {
         let seals = fcntl(&fd, FcntlArg::F_GET_SEALS).map_err(system("fcntl(F_GET_SEALS)"))?;
         let sealed = SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK);
         if size < Self::DATA || !sealed {
-            return Err(Error::Corrupt("shared memory: not sealed, or too short".into()));
+            return Err(Error::Corrupt(
+                "shared memory: not sealed, or too short".into(),
+            ));
         }
         Self::map(fd, size)
     }
 
     fn map(fd: OwnedFd, size: usize) -> Result<Self, Error> {
-        let map = MmapOptions::new().len(size).map_raw(&fd).map_err(system("mmap"))?;
+        let map = MmapOptions::new()
+            .len(size)
+            .map_raw(&fd)
+            .map_err(system("mmap"))?;
         Ok(Memory {
             fd,
             map: mem::ManuallyDrop::new(map),
@@ -96,27 +125,55 @@ impl<H: Header> Memory<H> {
         self.map.len() - Self::DATA
     }
 
-    /// Copies `bytes` to `offset`.
+    /// Writes `bytes` at a position.
     ///
     /// # Safety
     /// Nobody else reads or writes there meanwhile.
-    pub(super) unsafe fn write(&self, offset: usize, bytes: &[u8]) {
-        assert!(offset + bytes.len() <= self.len());
-        // SAFETY: in bounds, as asserted; exclusive, as the caller promises.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data().add(offset), bytes.len()) }
+    #[inline]
+    pub(super) unsafe fn write(&self, area: Area, position: u64, bytes: &[u8]) {
+        let mut from = bytes.as_ptr();
+        for (offset, len) in area.pieces(position, bytes.len() as u64) {
+            // SAFETY: in bounds, as `at` asserts; exclusive, as promised. The
+            // pieces are together as long as `bytes`.
+            unsafe {
+                ptr::copy_nonoverlapping(from, self.at(offset, len), len);
+                from = from.add(len);
+            }
+        }
     }
 
-    /// Appends `len` bytes from `offset` to `buffer`.
+    /// Appends `len` bytes from a position to `buffer`.
     ///
     /// # Safety
     /// Nobody writes there meanwhile.
-    pub(super) unsafe fn read(&self, offset: usize, len: usize, buffer: &mut Vec<u8>) {
-        assert!(offset + len <= self.len());
-        // SAFETY: in bounds, as asserted; unchanging, as the caller promises;
-        // any byte is a valid `u8`.
-        buffer.extend_from_slice(unsafe {
-            std::slice::from_raw_parts(self.data().add(offset), len)
-        });
+    #[inline]
+    pub(super) unsafe fn read(&self, area: Area, position: u64, len: u64, buffer: &mut Vec<u8>) {
+        buffer.reserve(len as usize);
+        for (offset, len) in area.pieces(position, len) {
+            // SAFETY: in bounds, as `at` asserts; unchanging, as promised; any
+            // byte is a valid `u8`.
+            let piece = unsafe { slice::from_raw_parts(self.at(offset, len), len) };
+            buffer.extend_from_slice(piece);
+        }
+    }
+
+    /// The number at a position that is a multiple of 8.
+    ///
+    /// # Safety
+    /// Nobody writes there meanwhile.
+    #[inline]
+    pub(super) unsafe fn read_u64(&self, area: Area, position: u64) -> u64 {
+        let offset = area.start + (position & (area.size - 1)) as usize;
+        // SAFETY: in bounds, as `at` asserts; unchanging, as promised.
+        unsafe { self.at(offset, 8).cast::<u64>().read_unaligned() }
+    }
+
+    /// The address of `len` bytes behind the header.
+    #[inline]
+    fn at(&self, offset: usize, len: usize) -> *mut u8 {
+        assert!(offset.checked_add(len).is_some_and(|end| end <= self.len()));
+        // SAFETY: in bounds, as asserted.
+        unsafe { self.data().add(offset) }
     }
 
     /// Copies `len` bytes.
@@ -125,25 +182,26 @@ impl<H: Header> Memory<H> {
     /// Nobody else writes at `from`, or reads or writes at `to`, meanwhile; the
     /// two do not overlap.
     pub(super) unsafe fn copy(&self, from: usize, to: usize, len: usize) {
-        assert!(from.max(to) + len <= self.len());
-        let data = self.data();
-        // SAFETY: in bounds, as asserted; apart and exclusive, as promised.
-        unsafe { ptr::copy_nonoverlapping(data.add(from), data.add(to), len) }
+        // SAFETY: in bounds, as `at` asserts; apart and exclusive, as promised.
+        unsafe { ptr::copy_nonoverlapping(self.at(from, len), self.at(to, len), len) }
     }
 
-    /// Gives the whole pages in `range` back to the system; they read as
-    /// zeroes afterwards.
+    /// Gives the whole pages among `len` bytes from a position back to the
+    /// system; they read as zeroes afterwards.
     ///
     /// # Safety
     /// Nobody else reads or writes there meanwhile.
-    pub(super) unsafe fn give_back(&self, range: Range<usize>) {
-        let start = (Self::DATA + range.start).next_multiple_of(PAGE);
-        let end = (Self::DATA + range.end) / PAGE * PAGE;
-        if start < end {
-            let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            // A system that refuses keeps its pages: memory is not returned,
-            // and nothing else changes.
-            _ = fallocate(&self.fd, punch, start as i64, (end - start) as i64);
+    pub(super) unsafe fn give_back(&self, area: Area, position: u64, len: u64) {
+        for (offset, len) in area.pieces(position, len) {
+            let start = (Self::DATA + offset).next_multiple_of(PAGE);
+            let end = (Self::DATA + offset + len) / PAGE * PAGE;
+            if start < end {
+                let punch =
+                    FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+                // A system that refuses keeps its pages, and nothing else
+                // changes.
+                _ = fallocate(&self.fd, punch, start as i64, (end - start) as i64);
+            }
         }
     }
 }
@@ -191,7 +249,15 @@ pub(super) fn futex_wait(word: &AtomicU32, value: u32, deadline: Option<Instant>
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the word and the time-out outlive the call. The operation is not
     // PRIVATE, so that it meets other processes through the page.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, timeout) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            timeout,
+        )
+    };
 }
 
 /// Wakes all that sleep on `word`.

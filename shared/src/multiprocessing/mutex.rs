@@ -109,7 +109,10 @@ impl Mutex {
             }
             libc::ETIMEDOUT | libc::EBUSY => Err(Error::Timeout),
             libc::EDEADLK => panic!("this thread holds the lock already"),
-            errno => panic!("a lock in shared memory is broken: {}", Errno::from_raw(errno)),
+            errno => panic!(
+                "a lock in shared memory is broken: {}",
+                Errno::from_raw(errno)
+            ),
         }
     }
 
@@ -126,7 +129,9 @@ impl Mutex {
 
 fn on_the_wall_clock(deadline: Instant) -> libc::timespec {
     let left = deadline.saturating_duration_since(Instant::now());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     let until = now.saturating_add(left);
     libc::timespec {
         tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),

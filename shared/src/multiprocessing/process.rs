@@ -65,7 +65,10 @@ impl<R: Serialize + DeserializeOwned> Process<R> {
     /// The target is a function or a closure that captures nothing. Arguments
     /// go over as bytes, by serde; shared memory, queues and pipes as
     /// themselves. A reference goes over as what it refers to.
-    #[expect(clippy::new_ret_no_self, reason = "as in Python, start() makes the process")]
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "as in Python, start() makes the process"
+    )]
     pub fn new<F, Args, Passing>(target: F, args: Args) -> Builder<R>
     where
         F: Target<Args, Passing, Output = R>,
@@ -76,15 +79,17 @@ impl<R: Serialize + DeserializeOwned> Process<R> {
             F::give(&args, &mut bytes)?;
             Ok(bytes)
         });
-        Builder { greeting, name: None, daemon: false, result: PhantomData }
+        Builder {
+            greeting,
+            name: None,
+            daemon: false,
+            result: PhantomData,
+        }
     }
 }
 
 /// What the child runs.
-pub(super) fn enter<F, Args, Passing>(
-    input: &mut &[u8],
-    output: &mut Vec<u8>,
-) -> Result<(), Error>
+pub(super) fn enter<F, Args, Passing>(input: &mut &[u8], output: &mut Vec<u8>) -> Result<(), Error>
 where
     F: Target<Args, Passing>,
     F::Output: Serialize,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec::{self, decode_message, encode_message, with_buffer};
 use super::error::{Error, system};
-use super::memory::{Header, Memory, deadline, futex_wait, futex_wake, spin};
+use super::memory::{Area, Header, Memory, deadline, futex_wait, futex_wake, spin};
 use super::mutex::{Lock, Mutex};
 
 /// A queue between processes, first in, first out: `multiprocessing.Queue`.
@@ -62,7 +62,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_maxsize(maxsize: usize) -> Result<Self, Error> {
-        Ok(Queue { ring: Arc::new(Ring::new(maxsize as u64)?), items: PhantomData })
+        Ok(Queue {
+            ring: Arc::new(Ring::new(maxsize as u64)?),
+            items: PhantomData,
+        })
     }
 
     /// Puts an item; waits for room if the queue has a limit: `q.put(obj)`.
@@ -146,7 +149,10 @@ impl<T> Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Queue { ring: self.ring.clone(), items: PhantomData }
+        Queue {
+            ring: self.ring.clone(),
+            items: PhantomData,
+        }
     }
 }
 
@@ -165,7 +171,10 @@ impl<T> Serialize for Queue<T> {
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         codec::deserialize_handle(deserializer, |fd| {
-            Ok(Queue { ring: Arc::new(Ring(Memory::open(fd)?)), items: PhantomData })
+            Ok(Queue {
+                ring: Arc::new(Ring(Memory::open(fd)?)),
+                items: PhantomData,
+            })
         })
     }
 }
@@ -260,7 +269,8 @@ impl Side {
             deadline => self.lock.lock_until(deadline)?,
         };
         let turn = Turn(self);
-        if lock == Lock::OwnerDied && self.position.load(Relaxed) == self.next_position.load(Relaxed)
+        if lock == Lock::OwnerDied
+            && self.position.load(Relaxed) == self.next_position.load(Relaxed)
         {
             self.count.store(self.next_count.load(Relaxed), Release);
         }
@@ -311,12 +321,20 @@ impl Ring {
     }
 
     fn is_empty(&self) -> bool {
-        let Cursors { producers, consumers, .. } = self.header();
+        let Cursors {
+            producers,
+            consumers,
+            ..
+        } = self.header();
         producers.position.load(Acquire) == consumers.position.load(Acquire)
     }
 
     fn len(&self) -> u64 {
-        let Cursors { producers, consumers, .. } = self.header();
+        let Cursors {
+            producers,
+            consumers,
+            ..
+        } = self.header();
         // Both locks, so that a death has been put right.
         let _turns = (producers.lock(None), consumers.lock(None));
         producers.count.load(Relaxed) - consumers.count.load(Relaxed)
@@ -324,26 +342,41 @@ impl Ring {
 
     fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
         let frame = frame(item.len() as u64);
-        let Cursors { producers, consumers, .. } = self.header();
+        let Cursors {
+            producers,
+            consumers,
+            ..
+        } = self.header();
         loop {
             let turn = producers.lock(wait.deadline())?;
             if !self.is_full(wait)? {
                 self.make_room(frame, wait.deadline())?;
                 let tail = producers.position.load(Relaxed);
-                self.write(tail, &(item.len() as u64).to_ne_bytes());
-                self.write(tail + ALIGN, item);
+                let area = self.area();
+                // SAFETY: `make_room` saw to it that no item lies there, and
+                // the turn keeps other producers away.
+                unsafe {
+                    self.0.write(area, tail, &(item.len() as u64).to_ne_bytes());
+                    self.0.write(area, tail + ALIGN, item);
+                }
                 turn.ring_bell();
                 turn.advance(frame);
                 return Ok(());
             }
             drop(turn);
-            let Wait::Until(deadline) = wait else { return Err(Error::Full) };
+            let Wait::Until(deadline) = wait else {
+                return Err(Error::Full);
+            };
             self.sleep(consumers, deadline, || self.seems_full())?;
         }
     }
 
     fn get(&self, item: &mut Vec<u8>, wait: Wait) -> Result<(), Error> {
-        let Cursors { producers, consumers, .. } = self.header();
+        let Cursors {
+            producers,
+            consumers,
+            ..
+        } = self.header();
         loop {
             let turn = consumers.lock(wait.deadline())?;
             let head = consumers.position.load(Relaxed);
@@ -360,7 +393,9 @@ impl Ring {
                 return Ok(());
             }
             drop(turn);
-            let Wait::Until(deadline) = wait else { return Err(Error::Empty) };
+            let Wait::Until(deadline) = wait else {
+                return Err(Error::Empty);
+            };
             self.sleep(producers, deadline, || self.is_empty())?;
         }
     }
@@ -389,18 +424,31 @@ impl Ring {
         Ok(())
     }
 
+    fn area(&self) -> Area {
+        Area {
+            start: 0,
+            size: self.header().capacity.load(Relaxed),
+        }
+    }
+
     fn seems_full(&self) -> bool {
-        let Cursors { producers, consumers, maxsize, .. } = self.header();
+        let Cursors {
+            producers,
+            consumers,
+            maxsize,
+            ..
+        } = self.header();
         let maxsize = maxsize.load(Relaxed);
-        maxsize > 0
-            && producers.count.load(Relaxed) - consumers.count.load(Acquire) >= maxsize
+        maxsize > 0 && producers.count.load(Relaxed) - consumers.count.load(Acquire) >= maxsize
     }
 
     /// Whether there is no room; with the producers' turn. Who does not wait
     /// asks for the consumers' turn, to put right the count of one who died;
     /// who waits does so anyway.
     fn is_full(&self, wait: Wait) -> Result<bool, Error> {
-        if let Wait::No = wait && self.seems_full() {
+        if let Wait::No = wait
+            && self.seems_full()
+        {
             let _turn = self.header().consumers.lock(None)?;
             return Ok(self.seems_full());
         }
@@ -409,7 +457,12 @@ impl Ring {
 
     /// Sees to it that a frame fits behind the tail; with the producers' turn.
     fn make_room(&self, frame: u64, deadline: Option<Instant>) -> Result<(), Error> {
-        let Cursors { producers, consumers, capacity, .. } = self.header();
+        let Cursors {
+            producers,
+            consumers,
+            capacity,
+            ..
+        } = self.header();
         let size = capacity.load(Relaxed);
         let tail = producers.position.load(Relaxed);
         let fits = |freed| tail + frame <= freed + size;
@@ -432,7 +485,7 @@ impl Ring {
         let new = needed.max(if shrink { SMALLEST } else { size });
         if shrink {
             // SAFETY: the queue is empty, and both turns are ours.
-            unsafe { self.0.give_back(0..size as usize) };
+            unsafe { self.0.give_back(self.area(), 0, size) };
         } else if new > size {
             self.spread(head..tail, size, new);
         }
@@ -462,73 +515,45 @@ impl Ring {
     /// Lets producers write over what lies before `head`; with the consumers'
     /// turn.
     fn give_back(&self, head: u64) {
-        let Cursors { consumers, capacity, .. } = self.header();
+        let Cursors {
+            consumers,
+            capacity,
+            ..
+        } = self.header();
         let size = capacity.load(Relaxed);
         if size > KEEP {
             let freed = consumers.freed.load(Relaxed);
             if head - freed < GIVE_BACK {
                 return;
             }
-            for (offset, len) in pieces(freed, head - freed, size) {
-                // SAFETY: consumers are past it, and producers do not go there
-                // before `freed` has moved.
-                unsafe { self.0.give_back(offset..offset + len) };
-            }
+            // SAFETY: consumers are past it, and producers do not go there
+            // before `freed` has moved.
+            unsafe { self.0.give_back(self.area(), freed, head - freed) };
         }
         consumers.freed.store(head, Release);
-    }
-
-    /// Writes at a position that `make_room` has made room for.
-    fn write(&self, position: u64, mut bytes: &[u8]) {
-        let size = self.header().capacity.load(Relaxed);
-        for (offset, len) in pieces(position, bytes.len() as u64, size) {
-            let piece = bytes.split_off(..len).expect("the pieces are the whole");
-            // SAFETY: it lies behind the tail and before what is not freed, so
-            // it is this producer's alone, who has the turn.
-            unsafe { self.0.write(offset, piece) };
-        }
     }
 
     /// Reads the item of the frame at `head` and returns the frame's size; with
     /// the consumers' turn.
     fn read(&self, head: u64, tail: u64, item: &mut Vec<u8>) -> Result<u64, Error> {
         let corrupt = || Error::Corrupt("queue: not what its producers write".into());
-        let size = self.header().capacity.load(Relaxed);
+        let area = self.area();
         let there = tail.wrapping_sub(head);
-        if !size.is_power_of_two() || size > LARGEST || !(ALIGN..=size).contains(&there) {
+        if !area.size.is_power_of_two() || area.size > LARGEST || there > area.size {
             return Err(corrupt());
         }
-        self.copy_out(head, ALIGN, size, item);
-        let len = u64::from_ne_bytes(*item.first_chunk().expect("as many bytes as asked for"));
-        item.clear();
-        if len > there - ALIGN || frame(len) > there {
+        // SAFETY: from head to tail nobody writes.
+        let len = unsafe { self.0.read_u64(area, head) };
+        if len > there || frame(len) > there {
             return Err(corrupt());
         }
-        self.copy_out(head + ALIGN, len, size, item);
+        // SAFETY: as above.
+        unsafe { self.0.read(area, head + ALIGN, len, item) };
         Ok(frame(len))
-    }
-
-    fn copy_out(&self, position: u64, len: u64, size: u64, buffer: &mut Vec<u8>) {
-        buffer.reserve_exact(len as usize);
-        for (offset, len) in pieces(position, len, size) {
-            // SAFETY: it lies between head and tail, where nobody writes.
-            unsafe { self.0.read(offset, len, buffer) };
-        }
     }
 }
 
 /// How many bytes an item takes in the ring.
 fn frame(len: u64) -> u64 {
     ALIGN + len.next_multiple_of(ALIGN)
-}
-
-/// Where `len` bytes from a position lie in a ring of that size: offsets and
-/// lengths, two where the ring's end is between.
-fn pieces(position: u64, len: u64, size: u64) -> impl Iterator<Item = (usize, usize)> {
-    let offset = position & (size - 1);
-    let first = len.min(size - offset);
-    [(offset, first), (0, len - first)]
-        .into_iter()
-        .filter(|&(_, len)| len > 0)
-        .map(|(offset, len)| (offset as usize, len as usize))
 }

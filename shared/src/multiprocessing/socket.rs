@@ -14,8 +14,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg,
-    sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
+    recvmsg, sendmsg, socketpair,
 };
 
 use super::error::{Error, system};
@@ -46,9 +46,13 @@ thread_local! {
 
 impl Socket {
     pub(super) fn pair() -> Result<(Self, Self), Error> {
-        let (left, right) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-                .map_err(system("socketpair"))?;
+        let (left, right) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .map_err(system("socketpair"))?;
         Ok((left.into(), right.into()))
     }
 
@@ -74,7 +78,8 @@ impl Socket {
         raw.extend(fds.iter().map(AsRawFd::as_raw_fd));
         let (first, more) = raw.split_at(raw.len().min(FDS));
         self.send_packet(&kind.to_ne_bytes(), inline, first, deadline)?;
-        more.chunks(FDS).try_for_each(|fds| self.send_packet(&[0], &[], fds, deadline))
+        more.chunks(FDS)
+            .try_for_each(|fds| self.send_packet(&[0], &[], fds, deadline))
     }
 
     fn send_packet(
@@ -136,7 +141,8 @@ impl Socket {
         if kind & IN_FILE != 0 {
             let mut file = File::from(fds.remove(0));
             let len = file.metadata().map_err(system("fstat"))?.len() as usize;
-            body.try_reserve_exact(len).map_err(|_| system("malloc")(Errno::ENOMEM))?;
+            body.try_reserve_exact(len)
+                .map_err(|_| system("malloc")(Errno::ENOMEM))?;
             file.read_to_end(body).map_err(system("read"))?;
         }
         Ok(fds)
@@ -182,18 +188,22 @@ impl Socket {
             let mut rights = cmsg_space!([RawFd; FDS]);
             let mut parts = [IoSliceMut::new(packet)];
             let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-            let message =
-                recvmsg::<()>(self.fd.as_raw_fd(), &mut parts, Some(&mut rights), flags)
-                    .map_err(system("recvmsg"))?;
+            let message = recvmsg::<()>(self.fd.as_raw_fd(), &mut parts, Some(&mut rights), flags)
+                .map_err(system("recvmsg"))?;
             let len = message.bytes;
             // A truncated list tells that no descriptor was left to give.
-            let rights = message.cmsgs().map_err(|_| system("recvmsg")(Errno::EMFILE))?;
+            let rights = message
+                .cmsgs()
+                .map_err(|_| system("recvmsg")(Errno::EMFILE))?;
             let mut fds = Vec::new();
             for right in rights {
                 if let ControlMessageOwned::ScmRights(raw) = right {
                     // SAFETY: the kernel has just opened these for us, and
                     // nobody else knows them.
-                    fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                    fds.extend(
+                        raw.into_iter()
+                            .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
+                    );
                 }
             }
             body(&packet[..len]);
@@ -215,7 +225,10 @@ impl AsFd for Socket {
 
 impl From<OwnedFd> for Socket {
     fn from(fd: OwnedFd) -> Self {
-        Socket { fd, turn: Mutex::new(()) }
+        Socket {
+            fd,
+            turn: Mutex::new(()),
+        }
     }
 }
 

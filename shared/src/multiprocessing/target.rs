@@ -3,8 +3,8 @@
 
 use std::mem::MaybeUninit;
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::codec::{decode, encode};
 use super::error::Error;
@@ -135,7 +135,9 @@ pub(super) fn distance(entry: Entry) -> Result<u64, Error> {
     if (start..end).contains(&address) {
         Ok((address - start) as u64)
     } else {
-        Err(Error::InvalidInput("a target must be in the program itself, not in a library".into()))
+        Err(Error::InvalidInput(
+            "a target must be in the program itself, not in a library".into(),
+        ))
     }
 }
 
@@ -145,12 +147,17 @@ pub(super) fn distance(entry: Entry) -> Result<u64, Error> {
 /// It did, and both are the same image.
 pub(super) unsafe fn entry(distance: u64) -> Result<Entry, Error> {
     let (start, end) = image();
-    let address = start.checked_add(distance as usize).filter(|address| *address < end);
+    let address = start
+        .checked_add(distance as usize)
+        .filter(|address| *address < end);
     let address = address.ok_or_else(|| Error::Corrupt("target: outside the program".into()))?;
     // SAFETY: an `Entry` of the parent was at this distance in the same image.
     Ok(unsafe { std::mem::transmute::<usize, Entry>(address) })
 }
 
 fn image() -> (usize, usize) {
-    (&raw const __executable_start as usize, &raw const etext as usize)
+    (
+        &raw const __executable_start as usize,
+        &raw const etext as usize,
+    )
 }

@@ -52,7 +52,10 @@ pub struct Array<T> {
 }
 
 impl<T: Pod + Send> Array<T> {
-    const ALIGNED: () = assert!(align_of::<T>() <= ALIGN, "an item is aligned to 16 bytes at most");
+    const ALIGNED: () = assert!(
+        align_of::<T>() <= ALIGN,
+        "an item is aligned to 16 bytes at most"
+    );
 
     /// Makes an array of `items`: `Array('i', [1, 2, 3])`.
     ///
@@ -82,7 +85,10 @@ impl<T: Pod + Send> Array<T> {
         // SAFETY: the memory is new, and nobody else has it.
         unsafe { memory.header().mutex.init()? };
         memory.header().len.store(len as u64, Ordering::Relaxed);
-        Ok(Array { memory: Arc::new(memory), items: PhantomData })
+        Ok(Array {
+            memory: Arc::new(memory),
+            items: PhantomData,
+        })
     }
 
     /// How many items there are: `len(a)`.
@@ -151,7 +157,11 @@ impl<T: Pod + Send> Array<T> {
 
     /// Says that the data is right again.
     pub fn clear_poison(&self) {
-        self.memory.header().mutex.poisoned.store(0, Ordering::Relaxed);
+        self.memory
+            .header()
+            .mutex
+            .poisoned
+            .store(0, Ordering::Relaxed);
     }
 
     /// The guard of a lock that this thread has just taken.
@@ -166,7 +176,11 @@ impl<T: Pod + Send> Array<T> {
             items: unsafe { slice::from_raw_parts_mut(items, self.len()) }.into(),
             panicking: thread::panicking(),
         };
-        if self.is_poisoned() { Err(PoisonError::new(guard)) } else { Ok(guard) }
+        if self.is_poisoned() {
+            Err(PoisonError::new(guard))
+        } else {
+            Ok(guard)
+        }
     }
 }
 
@@ -314,7 +328,10 @@ impl<T: fmt::Debug + ?Sized> fmt::Debug for Guard<'_, T> {
 
 impl<T> Clone for Array<T> {
     fn clone(&self) -> Self {
-        Array { memory: self.memory.clone(), items: PhantomData }
+        Array {
+            memory: self.memory.clone(),
+            items: PhantomData,
+        }
     }
 }
 
@@ -358,7 +375,10 @@ impl<'de, T: Pod + Send> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         codec::deserialize_handle(deserializer, |fd| {
             let memory = Arc::new(Memory::open(fd)?);
-            let array = Array { memory, items: PhantomData };
+            let array = Array {
+                memory,
+                items: PhantomData,
+            };
             match array.len().checked_mul(size_of::<T>()) {
                 Some(size) if size <= array.memory.len() => Ok(array),
                 _ => Err(Error::Corrupt("array: longer than its memory".into())),
