@@ -1,1 +1,477 @@
 //! The asyncio examples, proven.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use tests::{
+    Language, Program, RUN_LIMIT, Run, Running, Server, Suite, example, numbered, respond, run,
+    script,
+};
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    let tasks = example!("tasks");
+    let fetch = example!("fetch");
+
+    suite.prove(tasks, "starts all, then finishes all", tasks_overlap);
+    suite.prove(tasks, "has one thread", tasks_share_a_thread);
+    suite.prove(
+        example!("async_queue"),
+        "consumes each item at once",
+        queue_alternates,
+    );
+    suite.prove(
+        example!("semaphore"),
+        "runs two at a time",
+        semaphore_holds_back,
+    );
+    suite.prove(
+        example!("async_await"),
+        "says Hello after a second",
+        |program| {
+            let run = program.run().succeeded();
+            assert_eq!(run.stdout, "Hello\n");
+            assert!(run.elapsed >= Duration::from_secs(1));
+        },
+    );
+
+    suite.prove(fetch, "asks for all, then prints in order", fetch_overlaps);
+    suite.prove(fetch, "fetches the three defaults", fetch_defaults);
+    suite.prove(
+        fetch,
+        "prints the pages of errors",
+        fetch_prints_error_pages,
+    );
+    suite.prove(fetch, "follows redirects", fetch_follows_redirects);
+    suite.prove(fetch, "decodes gzip and deflate", fetch_decompresses);
+    suite.prove(fetch, "decodes the charset", fetch_decodes_charset);
+    suite.prove(fetch, "speaks TLS", fetch_speaks_tls);
+    suite.prove(
+        fetch,
+        "fails on a redirect loop",
+        fetch_leaves_a_redirect_loop,
+    );
+    suite.prove(fetch, "fails when refused", fetch_is_refused);
+    suite.prove(fetch, "fails on an unknown host", |program| {
+        fetch_fails(
+            program,
+            "http://host.invalid/",
+            ["failed to lookup address", "host.invalid:80"],
+        );
+    });
+    suite.prove(fetch, "fails on a malformed URL", |program| {
+        fetch_fails(program, "http://[", ["invalid IPv6 address", "InvalidUrl"]);
+        fetch_fails(
+            program,
+            "example.com",
+            ["relative URL without a base", "InvalidUrl"],
+        );
+    });
+    suite.prove(fetch, "fails when cut off half way", fetch_is_cut_off);
+    suite.prove(
+        fetch,
+        "fails without waiting for the others",
+        fetch_drops_the_slow,
+    );
+
+    suite.prove(
+        fetch,
+        "differs: the name of a page cut off",
+        fetch_names_the_page,
+    );
+    suite.prove(
+        fetch,
+        "differs: malformed bytes",
+        fetch_meets_malformed_bytes,
+    );
+    suite.prove(
+        fetch,
+        "differs: a byte order mark",
+        fetch_meets_a_byte_order_mark,
+    );
+    suite.prove(
+        fetch,
+        "differs: the tenth redirect",
+        fetch_meets_a_tenth_redirect,
+    );
+    suite.prove(fetch, "differs: http_proxy", fetch_meets_a_proxy);
+    suite.prove(
+        fetch,
+        "differs: User-Agent and cookies",
+        fetch_introduces_itself,
+    );
+
+    suite.run()
+}
+
+/// `Worker 0..4 is starting`, then `Worker 0..4 is finished`, in a second.
+fn tasks_overlap(program: Program) {
+    let run = program.run().succeeded();
+    let expected = [
+        numbered("Worker # is starting"),
+        numbered("Worker # is finished"),
+    ]
+    .concat();
+    assert_eq!(run.lines(), expected);
+    assert!(run.elapsed >= Duration::from_secs(1));
+}
+
+fn tasks_share_a_thread(program: Program) {
+    // Each line has to come when it is printed.
+    let mut running = Running::start(program.command().env("PYTHONUNBUFFERED", "1"), RUN_LIMIT);
+    running.wait_for_line("Worker 4 is starting");
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    running.finish().succeeded();
+    assert!(status.contains("\nThreads:\t1\n"), "{status}");
+}
+
+/// `Produced i`, `Consumed i` for each item, and a second after each.
+fn queue_alternates(program: Program) {
+    let run = program.run().succeeded();
+    let expected: Vec<_> = numbered("Produced #")
+        .into_iter()
+        .zip(numbered("Consumed #"))
+        .flat_map(<[_; 2]>::from)
+        .collect();
+    assert_eq!(run.lines(), expected);
+    assert!(run.elapsed >= Duration::from_secs(5));
+}
+
+/// Starts and finishes ascend each, and never do more than two run.
+fn semaphore_holds_back(program: Program) {
+    let run = program.run().succeeded();
+    let (starts, ends): (Vec<_>, Vec<_>) = run
+        .lines()
+        .into_iter()
+        .partition(|line| line.ends_with("is starting"));
+    assert_eq!(starts, numbered("Worker # is starting"));
+    assert_eq!(ends, numbered("Worker # is finished"));
+    let mut running: Vec<&str> = Vec::new();
+    for line in run.lines() {
+        let (who, what) = line.split_once(" is ").unwrap();
+        match what {
+            "starting" => running.push(who),
+            _ => running.retain(|other| *other != who),
+        }
+        assert!(running.len() <= 2, "{running:?} run at the same time");
+    }
+    assert!(run.elapsed >= Duration::from_secs(3));
+}
+
+/// A server that answers nobody until all three have asked, and then the last
+/// one first.
+fn fetch_overlaps(program: Program) {
+    let asked = Arc::new((Mutex::new((0, 2)), Condvar::new()));
+    let server = Server::start(move |target, _, stream| {
+        let number: i32 = target[1..].parse().unwrap();
+        let (state, changed) = &*asked;
+        let mut state = state.lock().unwrap();
+        state.0 += 1;
+        changed.notify_all();
+        let patience = Duration::from_secs(20);
+        let wait = |state: &mut (i32, i32)| state.0 < 3 || state.1 != number;
+        let mut state = changed.wait_timeout_while(state, patience, wait).unwrap().0;
+        assert_eq!(state.0, 3, "asked before one was answered");
+        respond(stream, "200 OK", "", format!("page {number}").as_bytes())?;
+        state.1 -= 1;
+        changed.notify_all();
+        Ok(())
+    });
+    let run = fetch(program, &[0, 1, 2].map(|i| server.url(&format!("/{i}")))).succeeded();
+    assert_eq!(run.stdout, "page 0\npage 1\npage 2\n");
+}
+
+/// The defaults are asked of a proxy, which tells what it was asked for.
+fn fetch_defaults(program: Program) {
+    let proxy = Server::start(|target, _, stream| {
+        respond(
+            stream,
+            "200 OK",
+            "",
+            target.trim_end_matches('/').as_bytes(),
+        )
+    });
+    let mut command = match program.language {
+        Language::Rust => program.command(),
+        Language::Python => script("trust_env.py"),
+    };
+    if program.language == Language::Python {
+        command.arg(program.path());
+    }
+    let run = run(command.env("http_proxy", proxy.url(""))).succeeded();
+    assert_eq!(
+        run.stdout,
+        "http://example.com\nhttp://example.org\nhttp://example.net\n"
+    );
+}
+
+fn fetch_prints_error_pages(program: Program) {
+    let server = Server::start(|target, _, stream| match target {
+        "/404" => respond(stream, "404 Not Found", "", b"no such page"),
+        "/500" => respond(stream, "500 Internal Server Error", "", b"out of order"),
+        _ => respond(stream, "200 OK", "", b""),
+    });
+    let run = fetch(
+        program,
+        &["/404", "/empty", "/500"].map(|page| server.url(page)),
+    )
+    .succeeded();
+    assert_eq!(run.stdout, "no such page\n\nout of order\n");
+}
+
+/// A page that is `n` redirects away for `/n`.
+fn redirecting() -> Server {
+    Server::start(
+        |target, _, stream| match target[1..].parse::<u32>().unwrap() {
+            0 => respond(stream, "200 OK", "", b"found"),
+            n => respond(
+                stream,
+                "302 Found",
+                &format!("Location: /{}\r\n", n - 1),
+                b"elsewhere",
+            ),
+        },
+    )
+}
+
+fn fetch_follows_redirects(program: Program) {
+    let run = fetch(program, &[redirecting().url("/9")]).succeeded();
+    assert_eq!(run.stdout, "found\n");
+}
+
+fn fetch_leaves_a_redirect_loop(program: Program) {
+    let server = Server::start(|_, _, stream| respond(stream, "302 Found", "Location: /\r\n", b""));
+    fetch_fails(
+        program,
+        &server.url("/"),
+        ["too many redirects", "TooManyRedirects"],
+    );
+}
+
+fn fetch_decompresses(program: Program) {
+    let server = Server::start(|target, head, stream| {
+        let head = head.to_lowercase().replace(", ", ",");
+        assert!(head.contains("accept-encoding: gzip,deflate"), "{head}");
+        let text = b"packed ".repeat(1000);
+        if target == "/gzip" {
+            let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+            packed.write_all(&text)?;
+            respond(
+                stream,
+                "200 OK",
+                "Content-Encoding: gzip\r\n",
+                &packed.finish()?,
+            )
+        } else {
+            let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
+            packed.write_all(&text)?;
+            respond(
+                stream,
+                "200 OK",
+                "Content-Encoding: deflate\r\n",
+                &packed.finish()?,
+            )
+        }
+    });
+    let run = fetch(program, &["/gzip", "/deflate"].map(|page| server.url(page))).succeeded();
+    let text = "packed ".repeat(1000);
+    assert_eq!(run.stdout, format!("{text}\n{text}\n"));
+}
+
+fn fetch_decodes_charset(program: Program) {
+    let server = Server::start(|target, _, stream| {
+        if target == "/latin" {
+            respond(
+                stream,
+                "200 OK",
+                "Content-Type: text/plain; charset=iso-8859-1\r\n",
+                b"caf\xe9",
+            )
+        } else {
+            respond(
+                stream,
+                "200 OK",
+                "Content-Type: text/plain\r\n",
+                "café".as_bytes(),
+            )
+        }
+    });
+    let run = fetch(program, &["/latin", "/utf-8"].map(|page| server.url(page))).succeeded();
+    assert_eq!(run.stdout, "café\ncafé\n");
+}
+
+/// The server does not speak it, but sees that it is spoken to.
+fn fetch_speaks_tls(program: Program) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut hello = [0; 3];
+        let (mut stream, _) = listener.accept()?;
+        stream.read_exact(&mut hello)?;
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
+        std::io::Result::Ok(hello)
+    });
+    let run = fetch(program, std::slice::from_ref(&url));
+    failed(program, &run, &url, ["InvalidContentType", "SSL"]);
+    assert_eq!(
+        server.join().unwrap().unwrap(),
+        [22, 3, 1],
+        "a TLS handshake"
+    );
+}
+
+/// Nobody listens on the near end of a connection, and while it is open the
+/// system gives its port to nobody.
+fn fetch_is_refused(program: Program) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let url = format!("http://{}/", client.local_addr().unwrap());
+    fetch_fails(program, &url, ["Connection refused", "Connect call failed"]);
+}
+
+fn fetch_is_cut_off(program: Program) {
+    let server = half_a_page();
+    fetch_fails(
+        program,
+        &server.url("/"),
+        ["end of file before message length", "PayloadError"],
+    );
+}
+
+fn half_a_page() -> Server {
+    Server::start(|_, _, stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+    })
+}
+
+fn fetch_names_the_page(program: Program) {
+    let server = half_a_page();
+    let run = fetch(program, &[server.url("/page")]);
+    assert!(!run.status.success());
+    let named = run.stderr.contains(&server.url("/page"));
+    assert_eq!(named, program.language == Language::Rust);
+}
+
+fn fetch_meets_malformed_bytes(program: Program) {
+    let server = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"caf\xe9"));
+    let run = fetch(program, &[server.url("/")]);
+    match program.language {
+        Language::Rust => assert_eq!(run.succeeded().stdout, "caf\u{fffd}\n"),
+        Language::Python => {
+            assert_eq!(run.stdout, "");
+            assert!(run.stderr.contains("UnicodeDecodeError"));
+        }
+    }
+}
+
+fn fetch_meets_a_byte_order_mark(program: Program) {
+    let server =
+        Server::start(|_, _, stream| respond(stream, "200 OK", "", "\u{feff}text".as_bytes()));
+    let run = fetch(program, &[server.url("/")]).succeeded();
+    let kept = run.stdout.starts_with('\u{feff}');
+    assert_eq!(kept, program.language == Language::Python);
+    assert!(run.stdout.ends_with("text\n"));
+}
+
+fn fetch_meets_a_tenth_redirect(program: Program) {
+    let server = redirecting();
+    let run = fetch(program, &[server.url("/10")]);
+    match program.language {
+        Language::Rust => {
+            assert_eq!(run.succeeded().stdout, "found\n");
+            assert_eq!(fetch(program, &[server.url("/11")]).stdout, "");
+        }
+        Language::Python => {
+            assert_eq!(run.stdout, "");
+            assert!(run.stderr.contains("TooManyRedirects"));
+        }
+    }
+}
+
+fn fetch_meets_a_proxy(program: Program) {
+    let server = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"direct"));
+    let proxy = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"by proxy"));
+    let mut command = program.command();
+    let run = run(command
+        .arg(server.url("/"))
+        .env("http_proxy", proxy.url("")))
+    .succeeded();
+    let way = match program.language {
+        Language::Rust => "by proxy\n",
+        Language::Python => "direct\n",
+    };
+    assert_eq!(run.stdout, way);
+}
+
+/// A server that sends back the head of the request that its redirect, with a
+/// cookie, has caused. A cookie needs a host with a name.
+fn fetch_introduces_itself(program: Program) {
+    let server = Server::start(|target, head, stream| match target {
+        "/echo" => respond(stream, "200 OK", "", head.to_lowercase().as_bytes()),
+        _ => respond(
+            stream,
+            "302 Found",
+            "Location: /echo\r\nSet-Cookie: a=1\r\n",
+            b"",
+        ),
+    });
+    let run = fetch(
+        program,
+        &[server.url("/").replace("127.0.0.1", "localhost")],
+    )
+    .succeeded();
+    for header in ["\nuser-agent: ", "\ncookie: a=1"] {
+        let sent = run.stdout.contains(header);
+        assert_eq!(sent, program.language == Language::Python, "{header:?}");
+    }
+}
+
+/// The slow page never comes: its server waits for the client to hang up.
+fn fetch_drops_the_slow(program: Program) {
+    let server = Server::start(|target, _, stream| match target {
+        "/slow" => stream.read(&mut [0]).map(drop),
+        _ => stream.write_all(b"no HTTP"),
+    });
+    let urls = ["/slow", "/broken", "/slow"].map(|page| server.url(page));
+    let run = fetch(program, &urls);
+    failed(
+        program,
+        &run,
+        &urls[1],
+        ["invalid HTTP version", "Bad status line"],
+    );
+}
+
+/// The URL fails, and of the good pages beside it not one is printed.
+fn fetch_fails(program: Program, url: &str, causes: [&str; 2]) {
+    let server = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"good"));
+    let good = server.url("/good");
+    let run = fetch(program, &[good.clone(), url.to_string(), good]);
+    failed(program, &run, url, causes);
+}
+
+fn failed(program: Program, run: &Run, url: &str, causes: [&str; 2]) {
+    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(run.stdout, "");
+    assert_eq!(run.orphans, 0);
+    let cause = match program.language {
+        Language::Rust => {
+            assert!(run.stderr.starts_with(&format!("Error: {url}\n")));
+            causes[0]
+        }
+        Language::Python => causes[1],
+    };
+    assert!(run.stderr.contains(cause), "no {cause:?}");
+}
+
+fn fetch(program: Program, urls: &[String]) -> Run {
+    run(program.command().args(urls))
+}

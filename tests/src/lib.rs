@@ -1,2 +1,424 @@
-//! The harness that runs an example, in Rust and in Python, against one
-//! specification.
+//! Runs an example, in Rust and in Python, against one specification.
+
+#![forbid(unsafe_code)]
+
+mod server;
+
+pub use server::{Server, respond};
+
+use std::env;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::iter;
+use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+/// How long a program may run before the watchdog kills it.
+pub const RUN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a test may run.
+const TEST_LIMIT: Duration = Duration::from_secs(180);
+
+/// How often a quick example runs, to meet different interleavings.
+pub const RUNS: usize = 50;
+
+/// How many tests run at a time: most of them sleep.
+const THREADS: usize = 8;
+
+/// One of the fourteen, made by [`example!`].
+#[derive(Clone, Copy)]
+pub struct Example {
+    /// Its name, the stem of both files.
+    pub name: &'static str,
+    /// The Rust program.
+    pub rust: &'static str,
+    /// The Python program.
+    pub python: &'static str,
+}
+
+/// Finds an example's two programs. Cargo tells a binary's place only to the
+/// tests of its own package, so this has to be a macro.
+#[macro_export]
+macro_rules! example {
+    ($name:literal) => {
+        $crate::Example {
+            name: $name,
+            rust: env!(concat!("CARGO_BIN_EXE_", $name)),
+            python: concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/", $name, ".py"),
+        }
+    };
+}
+
+/// What a program is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// The example.
+    Rust,
+    /// Its counterpart.
+    Python,
+}
+
+/// An example in one of its languages.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// The language.
+    pub language: Language,
+    example: Example,
+}
+
+impl Program {
+    /// The command that runs it.
+    pub fn command(&self) -> Command {
+        match self.language {
+            Language::Rust => command(self.example.rust),
+            Language::Python => {
+                let mut command = python();
+                command.arg(self.example.python);
+                command
+            }
+        }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &'static str {
+        match self.language {
+            Language::Rust => self.example.rust,
+            Language::Python => self.example.python,
+        }
+    }
+
+    /// Runs it without arguments.
+    pub fn run(&self) -> Run {
+        run(&mut self.command())
+    }
+}
+
+/// A command without what the caller's environment would change in an example.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in [
+        "PYTHONUNBUFFERED",
+        "RUST_BACKTRACE",
+        "http_proxy",
+        "HTTP_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Python 3.11 or newer.
+pub fn python() -> Command {
+    command(PYTHON.as_deref().unwrap_or("python3"))
+}
+
+/// A Python script that lies beside the tests.
+pub fn script(name: &str) -> Command {
+    let mut command = python();
+    command.arg(format!("{}/{name}", env!("CARGO_MANIFEST_DIR")));
+    command
+}
+
+/// The interpreter itself: what is called `python3` may be a script that looks
+/// for one at each call.
+static PYTHON: LazyLock<Option<String>> = LazyLock::new(|| {
+    ask_python(
+        "python3",
+        "import sys; assert sys.version_info >= (3, 11); print(sys.executable)",
+    )
+});
+
+static AIOHTTP: LazyLock<bool> = LazyLock::new(|| {
+    ask_python(PYTHON.as_deref().unwrap_or("python3"), "import aiohttp").is_some()
+});
+
+fn ask_python(python: &str, code: &str) -> Option<String> {
+    let output = command(python).args(["-c", code]).output().ok()?;
+    let answer = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| answer.trim().to_string())
+}
+
+/// The tests of one section.
+pub struct Suite(Vec<Trial>);
+
+impl Default for Suite {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Suite {
+    /// An empty suite. From here on the process adopts what its descendants
+    /// leave behind.
+    pub fn new() -> Self {
+        set_child_subreaper(true).unwrap();
+        Self(Vec::new())
+    }
+
+    /// Adds a test.
+    pub fn test(&mut self, name: impl Into<String>, test: impl FnOnce() + Send + 'static) {
+        self.test_within(TEST_LIMIT, name, test);
+    }
+
+    /// Adds a test that may run for longer than others.
+    pub fn test_within(
+        &mut self,
+        limit: Duration,
+        name: impl Into<String>,
+        test: impl FnOnce() + Send + 'static,
+    ) {
+        let name = name.into();
+        self.0
+            .push(Trial::test(name.clone(), move || watch(name, limit, test)));
+    }
+
+    /// Adds a test that needs Python, and `aiohttp` if the name begins with
+    /// `fetch`. It is skipped where that is missing, but fails if `CI=true`.
+    pub fn python_test(&mut self, name: impl Into<String>, test: impl FnOnce() + Send + 'static) {
+        let name = name.into();
+        self.0.push(Trial::ignorable_test(name.clone(), move || {
+            let missing = if PYTHON.is_none() {
+                "no python3 of version 3.11 or newer"
+            } else if name.starts_with("fetch") && !*AIOHTTP {
+                "python3 has no aiohttp"
+            } else {
+                return watch(name, TEST_LIMIT, test).map(|()| Completion::Completed);
+            };
+            if env::var("CI").is_ok_and(|ci| ci == "true") {
+                return Err(missing.into());
+            }
+            Ok(Completion::ignored_with(missing))
+        }));
+    }
+
+    /// Adds one test for each language: the program keeps to `specification`.
+    pub fn prove(
+        &mut self,
+        example: Example,
+        what: &str,
+        specification: impl Fn(Program) + Clone + Send + 'static,
+    ) {
+        let name = example.name;
+        let rust = Program {
+            language: Language::Rust,
+            example,
+        };
+        let python = Program {
+            language: Language::Python,
+            example,
+        };
+        let check = specification.clone();
+        self.test(format!("{name}.rs {what}"), move || check(rust));
+        self.python_test(format!("{name}.py {what}"), move || specification(python));
+    }
+
+    /// Runs the tests that the command line asks for.
+    pub fn run(self) -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(THREADS);
+        let conclusion = libtest_mimic::run(&arguments, self.0);
+        let left = waitpid(None, Some(WaitPidFlag::WNOHANG));
+        if !conclusion.has_failed() && left != Err(Errno::ECHILD) {
+            eprintln!("a test has left a process behind: {left:?}");
+            return ExitCode::FAILURE;
+        }
+        conclusion.exit_code()
+    }
+}
+
+/// Runs a test in a thread that bears its name. One that takes too long fails.
+fn watch(
+    name: String,
+    limit: Duration,
+    test: impl FnOnce() + Send + 'static,
+) -> Result<(), Failed> {
+    let (done, news) = mpsc::channel::<()>();
+    let test = thread::Builder::new().name(name).spawn(move || {
+        let _done = done;
+        test();
+    })?;
+    if news.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+        return Err(format!("still running after {limit:?}").into());
+    }
+    test.join().unwrap_or_else(|panic| resume_unwind(panic));
+    Ok(())
+}
+
+/// A program that has ended. While a test panics, it tells all of it.
+pub struct Run {
+    command: String,
+    /// Its process.
+    pub pid: u32,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// How many processes it did not wait for.
+    pub orphans: u32,
+}
+
+impl Run {
+    /// What it printed, by lines, each of which is whole.
+    pub fn lines(&self) -> Vec<&str> {
+        assert!(self.stdout.ends_with('\n'), "the last line is not ended");
+        self.stdout.lines().collect()
+    }
+
+    /// Checks that it ended well: status 0, no complaint, no process left.
+    pub fn succeeded(self) -> Self {
+        assert!(self.status.success());
+        assert_eq!(self.stderr, "");
+        assert_eq!(self.orphans, 0, "processes left behind");
+        self
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "--- {}", self.command)?;
+        writeln!(f, "--- {}, after {:?}", self.status, self.elapsed)?;
+        writeln!(f, "--- stdout\n{}", self.stdout)?;
+        writeln!(f, "--- stderr\n{}", self.stderr)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprint!("{self}");
+        }
+    }
+}
+
+/// The five lines of a pattern, with 0 to 4 in the place of `#`.
+pub fn numbered(pattern: &str) -> [String; 5] {
+    [0, 1, 2, 3, 4].map(|i| pattern.replace('#', &i.to_string()))
+}
+
+/// Runs a program to its end.
+pub fn run(command: &mut Command) -> Run {
+    Running::start(command, RUN_LIMIT).finish()
+}
+
+/// A program that runs, in a process group of its own. Whoever drops it before
+/// its end, or waits for longer than the limit, kills the group.
+pub struct Running {
+    command: String,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    read: String,
+    stderr: JoinHandle<String>,
+    started: Instant,
+    finished: Sender<()>,
+    watchdog: JoinHandle<bool>,
+}
+
+impl Running {
+    /// Starts a program.
+    pub fn start(command: &mut Command, limit: Duration) -> Self {
+        let started = Instant::now();
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let group = Pid::from_raw(child.id() as i32);
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
+        let (finished, news) = mpsc::channel();
+        Self {
+            command: format!(
+                "{:?}",
+                iter::once(command.get_program())
+                    .chain(command.get_args())
+                    .collect::<Vec<_>>()
+            ),
+            child,
+            stdout,
+            read: String::new(),
+            stderr: thread::spawn(move || {
+                let mut text = Vec::new();
+                stderr.read_to_end(&mut text).unwrap();
+                String::from_utf8_lossy(&text).into_owned()
+            }),
+            started,
+            finished,
+            watchdog: thread::spawn(move || {
+                let late = news.recv_timeout(limit).is_err();
+                if late {
+                    let _ = killpg(group, Signal::SIGKILL);
+                }
+                late
+            }),
+        }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for it to print this line.
+    pub fn wait_for_line(&mut self, line: &str) {
+        while !self.read.ends_with(&format!("{line}\n")) {
+            let count = self.stdout.read_line(&mut self.read).unwrap();
+            assert_ne!(count, 0, "no line {line:?} in {:?}", self.read);
+        }
+    }
+
+    /// Waits for it and for every process that it has left behind to end.
+    pub fn finish(mut self) -> Run {
+        let mut stdout = Vec::new();
+        self.stdout.read_to_end(&mut stdout).unwrap();
+        let pid = self.child.id();
+        let status = self.child.wait().unwrap();
+        let elapsed = self.started.elapsed();
+
+        // What nobody waited for is a child of this process now.
+        let mut orphans = 0;
+        loop {
+            match waitpid(Pid::from_raw(-(pid as i32)), None) {
+                Ok(_) => orphans += 1,
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+
+        let _ = self.finished.send(());
+        let late = self.watchdog.join().unwrap();
+        let run = Run {
+            command: self.command,
+            pid,
+            status,
+            stdout: self.read + &String::from_utf8_lossy(&stdout),
+            stderr: self.stderr.join().unwrap(),
+            elapsed,
+            orphans,
+        };
+        assert!(!late, "killed by the watchdog");
+        run
+    }
+}

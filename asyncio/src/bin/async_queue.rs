@@ -5,7 +5,7 @@
 
 use shared::asyncio::Queue;
 use std::{sync::Arc, time::Duration};
-use tokio::{task::JoinError, time::sleep};
+use tokio::time::sleep;
 
 async fn producer(queue: Arc<Queue<i32>>) {
     for i in 0..5 {
@@ -24,7 +24,7 @@ async fn consumer(queue: Arc<Queue<i32>>) {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> anyhow::Result<()> {
     // A task may outlive the function that spawned it, so each owns a share.
     let queue = Arc::new(Queue::new());
     let producer_task = tokio::spawn(producer(queue.clone()));

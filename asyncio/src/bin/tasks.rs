@@ -5,7 +5,7 @@
 
 use futures::future::try_join_all;
 use std::time::Duration;
-use tokio::{task::JoinError, time::sleep};
+use tokio::time::sleep;
 
 async fn worker(num: i32) {
     println!("Worker {num} is starting");
@@ -14,7 +14,7 @@ async fn worker(num: i32) {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> anyhow::Result<()> {
     let mut tasks = Vec::new();
     for i in 0..5 {
         let task = tokio::spawn(worker(i));

@@ -6,10 +6,10 @@
 //! - The consumer gets every item. In Python one that is quicker than the
 //!   producer finds the queue empty, leaves, and the rest is lost.
 
-use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::thread;
 
-fn producer(q: Sender<i32>) -> Result<(), SendError<i32>> {
+fn producer(q: Sender<i32>) -> anyhow::Result<()> {
     for i in 0..5 {
         q.send(i)?;
         println!("Produced {i}");
@@ -24,7 +24,7 @@ fn consumer(q: Receiver<i32>) {
     }
 }
 
-fn main() -> Result<(), SendError<i32>> {
+fn main() -> anyhow::Result<()> {
     let (sender, receiver) = unbounded();
 
     let t1 = thread::spawn(|| producer(sender));

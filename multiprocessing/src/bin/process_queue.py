@@ -1,0 +1,28 @@
+"""Hand five items from one process to another through a queue."""
+
+from multiprocessing import Process, Queue, queues
+
+
+def producer(q: "queues.Queue[int]") -> None:
+    for i in range(5):
+        q.put(i)
+        print(f"Produced {i}")
+
+
+def consumer(q: "queues.Queue[int]") -> None:
+    while not q.empty():
+        item = q.get()
+        print(f"Consumed {item}")
+
+
+if __name__ == "__main__":
+    q: "queues.Queue[int]" = Queue()
+
+    p1 = Process(target=producer, args=(q,))
+    p2 = Process(target=consumer, args=(q,))
+
+    p1.start()
+    p1.join()
+
+    p2.start()
+    p2.join()
