@@ -10,9 +10,5 @@ pub mod multiprocessing;
 #[cfg(feature = "threading")]
 pub mod threading;
 
-/// What the in-process modules are built on: std's here, Shuttle's where the
-/// tests compile those modules once more to check their interleavings.
 #[cfg(any(feature = "asyncio", feature = "threading"))]
-mod sync {
-    pub(crate) use std::{sync::*, thread};
-}
+mod sync;
