@@ -42,6 +42,10 @@ pub struct Connection<S, R> {
 /// assert_eq!(left.recv()?, 5);
 /// # Ok::<(), shared::multiprocessing::Error>(())
 /// ```
+#[expect(
+    clippy::type_complexity,
+    reason = "it shows that the ends mirror each other"
+)]
 pub fn pipe<S, R>() -> Result<(Connection<S, R>, Connection<R, S>), Error> {
     let (left, right) = Socket::pair()?;
     Ok((left.into(), right.into()))

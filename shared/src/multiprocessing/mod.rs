@@ -3,7 +3,6 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the feature `multiprocessing` needs Linux (memfd, robust mutexes, futexes, pidfd)");
 
-mod channel;
 mod child;
 mod codec;
 mod connection;

@@ -1,7 +1,7 @@
 //! How a function crosses to another process: as its distance from a fixed
 //! place in the program, for a child is the same image, loaded elsewhere.
 
-use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -113,9 +113,9 @@ pub(super) fn only<F: Copy>() -> F {
             "a target captures nothing: pass what it needs as arguments"
         );
     }
-    // SAFETY: the type has no bytes to initialise. Whoever names it here was
+    // SAFETY: the type has no bytes to read. Whoever names it here was
     // given a value of it, in the parent, and it is `Copy`.
-    unsafe { MaybeUninit::uninit().assume_init() }
+    unsafe { NonNull::<F>::dangling().read() }
 }
 
 /// The code that a child runs: it decodes arguments, calls the target and

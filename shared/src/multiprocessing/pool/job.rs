@@ -1,0 +1,208 @@
+//! The tasks of a pool, and what became of them.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::multiprocessing::child::ended;
+use crate::multiprocessing::codec::{decode, encode};
+use crate::multiprocessing::error::{Error, Failure};
+use crate::multiprocessing::target::{Target, distance, only};
+
+/// Tasks given in together: one call of `apply` or `map`.
+pub(super) struct Job {
+    entry: u64,
+    /// How many calls there are, and how many of them are one task.
+    calls: usize,
+    chunk: usize,
+    /// The arguments of all calls, and where each task's end.
+    args: Vec<u8>,
+    ends: Vec<usize>,
+    results: Mutex<Results>,
+}
+
+struct Results {
+    /// The results of all tasks, in the order in which they came.
+    bytes: Vec<u8>,
+    /// Where each task's are.
+    places: Vec<Range<usize>>,
+    left: usize,
+    failure: Option<Cause>,
+}
+
+/// Why a task, or the pool, failed.
+#[derive(Clone, Debug)]
+pub(super) enum Cause {
+    Failure(u32, Failure),
+    Ended(u32, i32),
+    Terminated,
+    Broken(Arc<Error>),
+}
+
+impl Cause {
+    pub(super) fn to_error(&self) -> Error {
+        match self {
+            Cause::Failure(pid, failure) => failure.clone().of(*pid),
+            Cause::Ended(pid, exitcode) => ended(*pid, *exitcode),
+            Cause::Terminated => Error::Terminated,
+            Cause::Broken(error) => Error::WorkerStart(error.clone()),
+        }
+    }
+}
+
+impl Job {
+    /// A job of one call for each of `args`; `chunk` tells from their number
+    /// how many are one task.
+    pub(super) fn new<F, Args, Passing>(
+        target: F,
+        args: impl IntoIterator<Item = Args>,
+        chunk: impl FnOnce(usize) -> usize,
+    ) -> Result<Self, Error>
+    where
+        F: Target<Args, Passing>,
+        F::Output: Serialize,
+    {
+        let _ = target;
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for args in args {
+            F::give(&args, &mut bytes)?;
+            ends.push(bytes.len());
+        }
+        let calls = ends.len();
+        let chunk = chunk(calls);
+        let last = ends.last().copied();
+        let ends: Vec<usize> = ends.into_iter().skip(chunk - 1).step_by(chunk).collect();
+        let ends = match last {
+            Some(last) if !calls.is_multiple_of(chunk) => [ends, vec![last]].concat(),
+            _ => ends,
+        };
+        let results = Results {
+            bytes: Vec::new(),
+            places: vec![0..0; ends.len()],
+            left: ends.len(),
+            failure: None,
+        };
+        Ok(Job {
+            entry: distance(run_calls::<F, Args, Passing>)?,
+            calls,
+            chunk,
+            args: bytes,
+            ends,
+            results: Mutex::new(results),
+        })
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// What goes before a task's arguments: the entry and the number of calls.
+    pub(super) fn head(&self, task: usize) -> [u8; 16] {
+        let calls = self.chunk.min(self.calls - task * self.chunk);
+        let mut head = [0; 16];
+        head[..8].copy_from_slice(&self.entry.to_le_bytes());
+        head[8..].copy_from_slice(&(calls as u64).to_le_bytes());
+        head
+    }
+
+    pub(super) fn args(&self, task: usize) -> &[u8] {
+        let start = if task == 0 { 0 } else { self.ends[task - 1] };
+        &self.args[start..self.ends[task]]
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes why the job has failed, if it had not before.
+    pub(super) fn fail(&self, cause: Cause) {
+        self.lock().failure.get_or_insert(cause);
+    }
+
+    /// Whether its result is known. A failure is, before all tasks are done.
+    pub(super) fn is_done(&self) -> bool {
+        let results = self.lock();
+        results.left == 0 || results.failure.is_some()
+    }
+
+    /// Hands each task's results to `each`.
+    pub(super) fn results(
+        &self,
+        mut each: impl FnMut(usize, &mut &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let results = self.lock();
+        if let Some(cause) = &results.failure {
+            return Err(cause.to_error());
+        }
+        for (task, place) in results.places.iter().enumerate() {
+            let mut bytes = &results.bytes[place.clone()];
+            each(self.chunk.min(self.calls - task * self.chunk), &mut bytes)?;
+            if !bytes.is_empty() {
+                let more = bytes.len();
+                return Err(Error::Decode(format!(
+                    "a task's results: {more} bytes too many"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The results of all calls.
+    pub(super) fn all<R: DeserializeOwned>(&self) -> Result<Vec<R>, Error> {
+        let mut all = Vec::with_capacity(self.calls);
+        self.results(|calls, bytes| {
+            for _ in 0..calls {
+                all.push(decode(bytes)?);
+            }
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}
+
+/// What a worker runs for one task.
+fn run_calls<F, Args, Passing>(input: &mut &[u8], output: &mut Vec<u8>) -> Result<(), Error>
+where
+    F: Target<Args, Passing>,
+    F::Output: Serialize,
+{
+    let calls = input
+        .split_off(..8)
+        .expect("a task starts with the number of its calls");
+    let calls = u64::from_le_bytes(calls.try_into().expect("8 bytes"));
+    for _ in 0..calls {
+        encode(&only::<F>().take_and_call(input)?, output)?;
+    }
+    match input.len() {
+        0 => Ok(()),
+        more => Err(Error::Decode(format!(
+            "a task's arguments: {more} bytes too many"
+        ))),
+    }
+}
+
+/// One task of a job.
+pub(super) struct Task {
+    pub(super) job: Arc<Job>,
+    pub(super) index: usize,
+}
+
+impl Task {
+    /// Notes that the task is done; `append` appends its results.
+    pub(super) fn succeed(&self, append: impl FnOnce(&mut Vec<u8>)) {
+        let mut results = self.job.lock();
+        let start = results.bytes.len();
+        append(&mut results.bytes);
+        results.places[self.index] = start..results.bytes.len();
+        results.left -= 1;
+    }
+
+    /// Notes that the task has failed, and with it the job.
+    pub(super) fn fail(&self, cause: Cause) {
+        self.job.lock().left -= 1;
+        self.job.fail(cause);
+    }
+}
