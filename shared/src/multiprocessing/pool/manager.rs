@@ -390,6 +390,10 @@ impl Worker {
             let (_, task) = self.tasks.pop_front().ok_or(Answer::Corrupt)?;
             task.succeed(|results| self.channel.take(len, results));
         }
+        if any {
+            // It may wait for room to say more.
+            self.channel.wake_worker();
+        }
         Ok(any)
     }
 
