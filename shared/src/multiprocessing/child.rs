@@ -7,11 +7,14 @@
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::env;
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt, parent_id};
 use std::panic::{self, AssertUnwindSafe, Location};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +24,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::prctl::set_name;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::sys::stat::fstat;
@@ -233,6 +237,7 @@ fn boot(mark: &str) -> Result<(Socket, Vec<u8>, Vec<OwnedFd>), Error> {
     // reads the environment.
     unsafe { env::remove_var(MARK) };
     INITIALIZED.store(true, Ordering::Relaxed);
+    take_name();
     let null = File::open("/dev/null").map_err(system("/dev/null"))?;
     dup2_stdin(null).map_err(system("dup2"))?;
     let mut body = Vec::new();
@@ -243,6 +248,14 @@ fn boot(mark: &str) -> Result<(Socket, Vec<u8>, Vec<OwnedFd>), Error> {
     };
     die_with_peer(&socket)?;
     Ok((socket, body, handles))
+}
+
+/// Goes by the program's name in lists of processes, and not by `exe`.
+fn take_name() {
+    let program = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default();
+    // A name that cannot be had is not worth an error.
+    _ = CString::new(name.as_bytes()).map(|name| set_name(&name));
 }
 
 /// The socket on stdin, if it is the one that our parent made for us.

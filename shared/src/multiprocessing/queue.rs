@@ -431,6 +431,8 @@ impl Ring {
         }
     }
 
+    /// Whether there seems to be no room. Without the turns, a death may not
+    /// have been put right yet; what seems to be room is then looked at again.
     fn seems_full(&self) -> bool {
         let Cursors {
             producers,
@@ -439,7 +441,8 @@ impl Ring {
             ..
         } = self.header();
         let maxsize = maxsize.load(Relaxed);
-        maxsize > 0 && producers.count.load(Relaxed) - consumers.count.load(Acquire) >= maxsize
+        let got = consumers.count.load(Acquire);
+        maxsize > 0 && producers.count.load(Relaxed).saturating_sub(got) >= maxsize
     }
 
     /// Whether there is no room; with the producers' turn. Who does not wait
