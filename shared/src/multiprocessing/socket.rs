@@ -19,7 +19,7 @@ use nix::sys::socket::{
 };
 
 use super::error::{Error, system};
-use super::memory::{anonymous_file, poll};
+use super::memory::{anonymous_file, poll, spin};
 
 /// How much of a message goes in its packet.
 const INLINE: usize = 32 * 1024;
@@ -119,10 +119,16 @@ impl Socket {
         body: &mut Vec<u8>,
         deadline: Option<Instant>,
     ) -> Result<Vec<OwnedFd>, Error> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kind = [0; 4];
-        self.wait(&mut kind, deadline)?;
-        let kind = u32::from_ne_bytes(kind);
+        let (_turn, kind) = loop {
+            // Nobody sleeps with the turn, so that each can keep its deadline.
+            let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kind = [0; 4];
+            if self.peek(&mut kind)? {
+                break (turn, u32::from_ne_bytes(kind));
+            }
+            drop(turn);
+            self.wait(deadline)?;
+        };
         let count = (kind & !IN_FILE) as usize;
         if count > 0 {
             self.recv_packet(count, MsgFlags::MSG_PEEK, |_| {})?;
@@ -131,7 +137,9 @@ impl Socket {
             body.extend_from_slice(packet.get(4..).unwrap_or_default());
         })?;
         while fds.len() < count {
-            self.wait(&mut [0], deadline)?;
+            while !self.peek(&mut [0])? {
+                self.wait(deadline)?;
+            }
             let more = self.recv_packet(count - fds.len(), MsgFlags::empty(), |_| {})?;
             if more.is_empty() {
                 return Err(Error::Corrupt("message: descriptors are missing".into()));
@@ -148,26 +156,32 @@ impl Socket {
         Ok(fds)
     }
 
-    /// Waits for a packet and copies its first bytes.
-    fn wait(&self, start: &mut [u8], deadline: Option<Instant>) -> Result<(), Error> {
-        let mut flags = MsgFlags::MSG_PEEK;
-        if deadline.is_some() {
-            flags |= MsgFlags::MSG_DONTWAIT;
-        }
+    /// Copies the first bytes of the next packet, if one is there.
+    fn peek(&self, start: &mut [u8]) -> Result<bool, Error> {
         loop {
-            match recv(self.fd.as_raw_fd(), start, flags) {
+            match recv(
+                self.fd.as_raw_fd(),
+                start,
+                MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
+            ) {
                 Ok(0) => return Err(Error::Eof),
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
+                Err(Errno::EAGAIN) => return Ok(false),
                 // The peer closed with something unread; what it sent is there.
                 Err(Errno::EINTR | Errno::ECONNRESET) => {}
-                Err(Errno::EAGAIN) => {
-                    if !self.poll(PollFlags::POLLIN, deadline)? {
-                        return Err(Error::Timeout);
-                    }
-                }
                 Err(errno) => return Err(system("recv")(errno)),
             }
         }
+    }
+
+    /// Waits until `deadline` for a packet, or for the peer to be gone.
+    fn wait(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let quick = !late && spin(|| !matches!(self.peek(&mut [0]), Ok(false)));
+        if quick || self.poll(PollFlags::POLLIN, deadline)? {
+            return Ok(());
+        }
+        Err(Error::Timeout)
     }
 
     /// Hands a packet that is there to `body`; returns its descriptors, of
