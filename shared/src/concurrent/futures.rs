@@ -435,7 +435,8 @@ pub enum Error {
 }
 
 /// What a call panicked with; displays its message.
-pub struct Panic(Mutex<Box<dyn Any + Send>>);
+// Std's own mutex, for nobody ever waits for it: it is here to be Sync.
+pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
 
 impl Panic {
     /// The value itself, for [`resume_unwind`] or a downcast.
@@ -475,7 +476,7 @@ struct Pool<'scope> {
     /// Wakes the threads that sleep.
     work: Condvar,
     /// Threads that have no job. Not in the queue, because it is counted up
-    /// while a slot is locked.
+    /// while a slot is locked; that lock is what makes the count seen.
     idle: AtomicUsize,
     max_workers: usize,
     thread_name_prefix: String,
@@ -823,7 +824,7 @@ impl<T> Slot<T> {
 
 fn attempt<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(function))
-        .map_err(|payload| Error::Panicked(Panic(Mutex::new(payload))))
+        .map_err(|payload| Error::Panicked(Panic(std::sync::Mutex::new(payload))))
 }
 
 /// A panic of `function` has been reported when it is caught, and ends here.

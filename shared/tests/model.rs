@@ -1,0 +1,450 @@
+//! The executor and the asyncio queue under a model checker: Shuttle runs
+//! each test some thousand times, and chooses anew each time who goes on at
+//! each lock, each wake-up and each atomic.
+//!
+//! It is the library's own source, compiled once more over Shuttle's
+//! primitives in place of std's. Tokio's stay as they are: no operation of
+//! theirs waits, and before and after each one there is a place to switch.
+
+#![cfg(all(feature = "asyncio", feature = "threading"))]
+#![forbid(unsafe_code)]
+
+#[allow(dead_code, reason = "a model uses part of the library")]
+#[path = "../src/asyncio.rs"]
+mod asyncio;
+#[allow(dead_code, reason = "a model uses part of the library")]
+#[path = "../src/concurrent/futures.rs"]
+mod executor;
+mod watchdog;
+
+/// Stands for `src/sync.rs`.
+mod sync {
+    pub use shuttle::sync::*;
+
+    pub mod thread {
+        pub use shuttle::thread::*;
+        use std::io;
+
+        /// Shuttle's cannot spawn in a scope.
+        pub struct Builder(shuttle::thread::Builder);
+
+        impl Builder {
+            pub fn new() -> Self {
+                Self(shuttle::thread::Builder::new())
+            }
+
+            pub fn name(self, name: String) -> Self {
+                Self(self.0.name(name))
+            }
+
+            pub fn spawn<T: Send + 'static>(
+                self,
+                main: impl FnOnce() -> T + Send + 'static,
+            ) -> io::Result<JoinHandle<T>> {
+                self.0.spawn(main)
+            }
+
+            pub fn spawn_scoped<'scope, T: Send + 'scope>(
+                self,
+                scope: &'scope Scope<'scope, '_>,
+                main: impl FnOnce() -> T + Send + 'scope,
+            ) -> io::Result<ScopedJoinHandle<'scope, T>> {
+                Ok(scope.spawn(main))
+            }
+        }
+    }
+
+    /// Asks once: in a model, time is what others do meanwhile.
+    pub fn spin_until(ready: impl Fn() -> bool) {
+        ready();
+    }
+}
+
+use asyncio::Queue;
+use executor::{Error, ThreadPoolExecutor};
+use shuttle::future::{block_on, spawn};
+use shuttle::thread;
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use watchdog::watchdog;
+
+/// Runs the model in schedules drawn at random, and in ones drawn so that
+/// rare orders of a few events come up often.
+fn check(model: fn()) {
+    let _watchdog = watchdog();
+    shuttle::check_random(model, 1_000);
+    shuttle::check_pct(model, 1_000, 3);
+}
+
+/// Counts calls. Not a primitive of the model, to leave its schedules alone.
+#[derive(Clone, Default)]
+struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+mod thread_pool_executor {
+    use super::*;
+
+    #[test]
+    fn every_call_is_called_once_and_its_result_arrives() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            let calls = Count::default();
+            thread::scope(|scope| {
+                for n in [10, 20] {
+                    let (executor, calls) = (&executor, &calls);
+                    scope.spawn(move || {
+                        let futures = [n, n + 1].map(|n| {
+                            let calls = calls.clone();
+                            executor.submit(move || {
+                                calls.up();
+                                n
+                            })
+                        });
+                        assert_eq!(futures.map(|future| future.result().unwrap()), [n, n + 1]);
+                    });
+                }
+            });
+            drop(executor);
+            assert_eq!(calls.get(), 4);
+        });
+    }
+
+    #[test]
+    fn map_yields_in_order_and_the_next_call_is_not_held_up() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            let squares = executor.map(|n| n * n, 0..3);
+            let after = executor.submit(|| 7);
+            assert!(squares.eq([0, 1, 4]));
+            assert_eq!(after.result().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn a_scoped_executor_is_done_when_its_scope_ends() {
+        check(|| {
+            let calls = Count::default();
+            thread::scope(|scope| {
+                let executor = ThreadPoolExecutor::builder()
+                    .max_workers(2)
+                    .build_scoped(scope);
+                drop(executor.map(|()| calls.up(), [(); 3]));
+            });
+            assert_eq!(calls.get(), 3);
+        });
+    }
+
+    #[test]
+    fn calls_in_a_row_use_one_thread() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(3);
+            let mut threads = HashSet::new();
+            for _ in 0..2 {
+                threads.insert(executor.submit(|| thread::current().id()).result().unwrap());
+                threads.extend(executor.map(|()| thread::current().id(), [()]));
+            }
+            assert_eq!(threads.len(), 1);
+        });
+    }
+
+    #[test]
+    fn calls_that_wait_for_each_other_get_a_thread_each() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let same = executor.clone();
+            let outer = executor.submit(move || same.submit(|| 7).result().unwrap());
+            assert_eq!(outer.result().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn what_is_cancelled_is_never_called_and_all_else_is() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(1);
+            let calls = Count::default();
+            let call = calls.clone();
+            let future = Arc::new(executor.submit(move || call.up()));
+            let same = future.clone();
+            let cancel = thread::spawn(move || same.cancel());
+            let result = future.result();
+            let cancelled = cancel.join().unwrap();
+            assert_eq!(matches!(result, Err(Error::Cancelled)), cancelled);
+            drop(executor);
+            assert_eq!(calls.get(), usize::from(!cancelled));
+        });
+    }
+
+    #[test]
+    fn a_callback_is_called_once_whenever_it_is_added() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(1);
+            let calls = Count::default();
+            let future = executor.submit(|| ());
+            for _ in 0..2 {
+                let calls = calls.clone();
+                future.add_done_callback(move |future| {
+                    assert!(future.done());
+                    calls.up();
+                });
+            }
+            drop(executor);
+            assert_eq!(calls.get(), 2);
+        });
+    }
+
+    #[test]
+    fn submit_beside_shutdown_is_done_or_refused() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            thread::scope(|scope| {
+                let submit = scope.spawn(|| executor.submit(|| 7));
+                executor.shutdown();
+                match submit.join().unwrap().result() {
+                    Ok(n) => assert_eq!(n, 7),
+                    Err(error) => assert!(matches!(error, Error::Shutdown)),
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn nothing_starts_after_shutdown_cancel_futures_and_nobody_waits_for_ever() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            let calls = Count::default();
+            let called = calls.clone();
+            let mut results = executor.map(move |()| called.up(), [(); 4]);
+            let future = executor.submit(|| ());
+            let reader = thread::spawn(move || {
+                catch_unwind(AssertUnwindSafe(|| results.by_ref().count())).unwrap_or(0)
+            });
+            executor.shutdown_cancel_futures();
+            let cancelled = future.cancelled();
+            executor.shutdown();
+            let read = reader.join().unwrap();
+            assert!(read == 0 || read == 4 && calls.get() == 4);
+            assert_eq!(future.result().is_err(), cancelled);
+        });
+    }
+
+    #[test]
+    fn a_begun_map_that_is_dropped_strands_nobody() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            let mut results = executor.map(|n| n, 0..4);
+            let after = executor.submit(|| 7);
+            assert_eq!(results.next(), Some(0));
+            drop(results);
+            assert_eq!(after.result().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_when_an_initializer_panics() {
+        check(|| {
+            let first = Count::default();
+            let executor = ThreadPoolExecutor::builder()
+                .max_workers(2)
+                .initializer(move || {
+                    first.up();
+                    if first.get() == 1 {
+                        // Unlike `panic!`, says nothing.
+                        resume_unwind(Box::new(()));
+                    }
+                })
+                .build();
+            for future in [1, 2, 3].map(|n| executor.submit(move || n)) {
+                let result = future.result();
+                assert!(
+                    matches!(result, Ok(1..=3) | Err(Error::Broken)),
+                    "{result:?}"
+                );
+            }
+            executor.shutdown();
+            assert!(executor.submit(|| ()).result().is_err());
+        });
+    }
+
+    #[test]
+    fn a_call_that_drops_its_executor_ends_and_so_does_what_is_pending() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let own = Arc::new(Mutex::new(None));
+            let taken = own.clone();
+            let call = executor.submit(move || {
+                drop::<Option<Arc<ThreadPoolExecutor>>>(taken.lock().unwrap().take())
+            });
+            let pending = executor.submit(|| 7);
+            *own.lock().unwrap() = Some(executor);
+            call.result().unwrap();
+            assert_eq!(pending.result().unwrap(), 7);
+            drop(own);
+        });
+    }
+
+    #[test]
+    fn a_call_may_shut_down_beside_others() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            for _ in 0..2 {
+                let same = executor.clone();
+                drop(executor.submit(move || same.shutdown()));
+            }
+            executor.shutdown();
+        });
+    }
+}
+
+mod asyncio_queue {
+    use super::*;
+
+    #[test]
+    fn every_item_is_got_once_and_join_sees_them_all_done() {
+        check(|| {
+            let queue = Arc::new(Queue::with_maxsize(1));
+            let producers = [10, 20].map(|n| {
+                let queue = queue.clone();
+                spawn(async move {
+                    queue.put(n).await;
+                    queue.put(n + 1).await;
+                })
+            });
+            let consumers = [(); 2].map(|()| {
+                let queue = queue.clone();
+                spawn(async move {
+                    let items = [queue.get().await, queue.get().await];
+                    queue.task_done();
+                    queue.task_done();
+                    items
+                })
+            });
+            block_on(async {
+                for producer in producers {
+                    producer.await.unwrap();
+                }
+                queue.join().await;
+                let mut items = Vec::new();
+                for consumer in consumers {
+                    items.extend(consumer.await.unwrap());
+                }
+                items.sort();
+                assert_eq!(items, [10, 11, 20, 21]);
+                assert!(queue.is_empty());
+            });
+        });
+    }
+
+    #[test]
+    fn one_consumer_gets_the_items_of_one_producer_in_order() {
+        check(|| {
+            let queue = Arc::new(Queue::with_maxsize(2));
+            let producer = queue.clone();
+            spawn(async move {
+                for i in 0..4 {
+                    producer.put(i).await;
+                }
+            });
+            block_on(async {
+                for i in 0..4 {
+                    assert_eq!(queue.get().await, i);
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_cancelled_get_loses_no_item_and_strands_nobody() {
+        check(|| {
+            let queue = Arc::new(Queue::new());
+            let [cancelled, other] = [(); 2].map(|()| {
+                let queue = queue.clone();
+                spawn(async move { queue.get().await })
+            });
+            let producer = queue.clone();
+            let producer = spawn(async move {
+                producer.put(1).await;
+                producer.put(2).await;
+            });
+            cancelled.abort();
+            block_on(async {
+                producer.await.unwrap();
+                let mut items = vec![other.await.unwrap()];
+                items.extend(cancelled.await.ok());
+                items.extend(queue.try_get().ok());
+                items.sort();
+                assert_eq!(items, [1, 2]);
+            });
+        });
+    }
+
+    #[test]
+    fn a_cancelled_put_takes_no_place_and_strands_nobody() {
+        check(|| {
+            let queue = Arc::new(Queue::with_maxsize(1));
+            queue.try_put(0).unwrap();
+            let [cancelled, other] = [1, 2].map(|n| {
+                let queue = queue.clone();
+                spawn(async move { queue.put(n).await })
+            });
+            cancelled.abort();
+            block_on(async {
+                assert_eq!(queue.get().await, 0);
+                let mut items = vec![queue.get().await];
+                other.await.unwrap();
+                if cancelled.await.is_ok() {
+                    items.push(queue.get().await);
+                }
+                items.retain(|&item| item != 1);
+                items.extend(queue.try_get().ok());
+                assert_eq!(items, [2]);
+                assert!(queue.try_put(3).is_ok(), "the place is free");
+            });
+        });
+    }
+
+    #[test]
+    fn whoever_joins_is_woken() {
+        check(|| {
+            let queue = Arc::new(Queue::new());
+            queue.try_put(()).unwrap();
+            let joins = [(); 2].map(|()| {
+                let queue = queue.clone();
+                spawn(async move { queue.join().await })
+            });
+            queue.task_done();
+            block_on(async {
+                for join in joins {
+                    join.await.unwrap();
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn try_put_and_try_get_keep_within_maxsize() {
+        check(|| {
+            let queue = Arc::new(Queue::with_maxsize(1));
+            let putters = [1, 2].map(|n| {
+                let queue = queue.clone();
+                thread::spawn(move || queue.try_put(n).is_ok())
+            });
+            assert!(queue.len() <= 1);
+            let got = queue.try_get().is_ok();
+            let put = putters.map(|putter| usize::from(putter.join().unwrap()));
+            let left = put.iter().sum::<usize>() - usize::from(got);
+            assert_eq!(queue.len(), left);
+            assert_eq!(queue.is_full(), left == 1);
+        });
+    }
+}

@@ -1,0 +1,830 @@
+//! What `shared::concurrent::futures` promises.
+
+#![cfg(feature = "threading")]
+#![forbid(unsafe_code)]
+
+mod watchdog;
+
+use shared::concurrent::futures::{Error, Future, ThreadPoolExecutor};
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+use watchdog::watchdog;
+
+const MOMENT: Duration = Duration::from_millis(10);
+
+fn square(n: i32) -> i32 {
+    n * n
+}
+
+/// A call that has started when this returns, and ends when the sender is
+/// used or dropped.
+fn occupy(executor: &ThreadPoolExecutor) -> (Sender<()>, Future<()>) {
+    let (sender, receiver) = channel();
+    let (started, starts) = channel();
+    let future = executor.submit(move || {
+        started.send(()).unwrap();
+        let _ = receiver.recv();
+    });
+    starts.recv().unwrap();
+    (sender, future)
+}
+
+/// The words of the panic that `function` ends with.
+fn panic_of<T>(function: impl FnOnce() -> T) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(function)) else {
+        panic!("it did not panic");
+    };
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast::<&str>().unwrap().to_string(),
+    }
+}
+
+/// Sends when it is dropped.
+struct Dropped(Sender<()>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+mod submit {
+    use super::*;
+
+    #[test]
+    fn result_is_what_the_call_returned() -> Result<(), Error> {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(4);
+        let future = executor.submit(|| square(3));
+        assert_eq!(future.result()?, 9);
+        assert!(future.done() && !future.running() && !future.cancelled());
+        Ok(())
+    }
+
+    #[test]
+    fn result_has_one_owner() {
+        let _watchdog = watchdog();
+        let future = ThreadPoolExecutor::new(1).submit(|| "hello".to_string());
+        assert_eq!(future.result().unwrap(), "hello");
+        assert!(matches!(future.result(), Err(Error::Taken)));
+        assert!(future.done());
+    }
+
+    #[test]
+    fn result_timeout_gives_up_and_the_call_goes_on() -> Result<(), Error> {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(&executor);
+        assert!(matches!(future.result_timeout(MOMENT), Err(Error::Timeout)));
+        assert!(matches!(
+            future.result_timeout(Duration::ZERO),
+            Err(Error::Timeout)
+        ));
+        assert!(future.running() && !future.done());
+        drop(finish);
+        future.result_timeout(Duration::MAX)
+    }
+
+    #[test]
+    fn calls_start_in_the_order_in_which_they_were_submitted() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (sender, order) = channel();
+        for i in 0..100 {
+            let sender = sender.clone();
+            drop(executor.submit(move || sender.send(i)));
+        }
+        drop(sender);
+        assert!(order.iter().eq(0..100));
+    }
+
+    #[test]
+    fn many_threads_can_submit_and_wait() {
+        let _watchdog = watchdog();
+        let executor = &ThreadPoolExecutor::new(3);
+        thread::scope(|scope| {
+            for offset in [0, 1000, 2000] {
+                scope.spawn(move || {
+                    let futures: Vec<_> = (offset..offset + 1000)
+                        .map(|i| executor.submit(move || square(i)))
+                        .collect();
+                    for (i, future) in (offset..).zip(futures) {
+                        assert_eq!(future.result().unwrap(), square(i));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_call_can_submit_to_its_own_executor() {
+        let _watchdog = watchdog();
+        let executor = Arc::new(ThreadPoolExecutor::new(2));
+        let same = executor.clone();
+        let outer = executor.submit(move || {
+            let inner = same.submit(|| square(3));
+            inner.result().unwrap()
+        });
+        assert_eq!(outer.result().unwrap(), 9);
+    }
+
+    #[test]
+    fn a_panic_is_in_its_future_and_kills_no_thread() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let before = executor.submit(|| thread::current().id());
+        let text = executor.submit(|| -> () { panic!("no") });
+        let formatted = executor.submit(|| -> () { panic!("no {}", 2) });
+        let value = executor.submit(|| -> () { std::panic::panic_any(7) });
+        let after = executor.submit(|| thread::current().id());
+
+        let words = |future: Future<()>| future.result().unwrap_err().to_string();
+        assert_eq!(words(text), "the call panicked: no");
+        assert_eq!(words(formatted), "the call panicked: no 2");
+        match value.result() {
+            Err(Error::Panicked(panic)) => assert!(panic.into_payload().is::<i32>()),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(before.result().unwrap(), after.result().unwrap());
+    }
+
+    #[test]
+    fn a_result_that_panics_when_dropped_kills_no_thread() {
+        struct Fragile;
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let before = executor.submit(|| thread::current().id());
+        let (finish, _busy) = occupy(&executor);
+        drop(executor.submit(|| Fragile));
+        let after = executor.submit(|| thread::current().id());
+        drop(finish);
+        assert_eq!(before.result().unwrap(), after.result().unwrap());
+    }
+
+    #[test]
+    fn what_a_call_owns_is_dropped_before_its_result_shows() {
+        let _watchdog = watchdog();
+        let owned = Arc::new(());
+        let shared = owned.clone();
+        let call = move || Arc::strong_count(&shared);
+        let executor = ThreadPoolExecutor::new(1);
+        assert_eq!(executor.submit(call).result().unwrap(), 2);
+        assert_eq!(Arc::strong_count(&owned), 1);
+    }
+}
+
+mod cancel {
+    use super::*;
+
+    #[test]
+    fn only_what_has_not_started_can_be_cancelled() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, running) = occupy(&executor);
+        let called = Arc::new(AtomicBool::new(false));
+        let call = called.clone();
+        let pending = executor.submit(move || call.store(true, Ordering::Relaxed));
+
+        assert!(!running.cancel() && !running.cancelled() && !running.done());
+        assert!(pending.cancel() && pending.cancelled() && pending.done());
+        assert!(pending.cancel(), "it is still cancelled");
+        assert!(!pending.running());
+        drop(finish);
+        running.result().unwrap();
+        assert!(!running.cancel(), "it is done");
+
+        executor.shutdown();
+        assert!(!called.load(Ordering::Relaxed));
+        for _ in 0..2 {
+            assert!(matches!(pending.result(), Err(Error::Cancelled)));
+        }
+    }
+
+    #[test]
+    fn cancelling_wakes_whoever_waits() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (_finish, _running) = occupy(&executor);
+        let pending = executor.submit(|| ());
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| pending.result());
+            // Lets it fall asleep, most of the time; both ways must end.
+            assert!(matches!(
+                pending.result_timeout(MOMENT),
+                Err(Error::Timeout)
+            ));
+            pending.cancel();
+            assert!(matches!(waits.join().unwrap(), Err(Error::Cancelled)));
+        });
+    }
+
+    #[test]
+    fn a_cancelled_call_occupies_no_thread() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, running) = occupy(&executor);
+        let cancelled: Vec<_> = (0..100).map(|_| executor.submit(|| ())).collect();
+        let last = executor.submit(|| square(3));
+        assert!(cancelled.iter().all(Future::cancel));
+        drop(finish);
+        running.result().unwrap();
+        assert_eq!(last.result().unwrap(), 9);
+    }
+}
+
+mod add_done_callback {
+    use super::*;
+
+    #[test]
+    fn callbacks_are_called_once_in_the_order_in_which_they_were_added() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(&executor);
+        let (sender, called) = channel();
+        for i in 0..3 {
+            let sender = sender.clone();
+            future.add_done_callback(move |future| {
+                sender.send((i, future.done())).unwrap();
+            });
+        }
+        drop(sender);
+        assert!(called.try_recv().is_err(), "not done yet");
+        drop(finish);
+        let called: Vec<_> = called.iter().collect();
+        assert_eq!(called, [(0, true), (1, true), (2, true)]);
+    }
+
+    #[test]
+    fn a_callback_is_called_at_once_if_the_call_is_done() {
+        let _watchdog = watchdog();
+        let future = ThreadPoolExecutor::new(1).submit(|| 5);
+        future.result().unwrap();
+        let (sender, called) = channel();
+        future.add_done_callback(move |_| sender.send(thread::current().id()).unwrap());
+        assert_eq!(called.try_recv().unwrap(), thread::current().id());
+    }
+
+    #[test]
+    fn a_callback_can_take_the_result() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (sender, results) = channel();
+        let future = executor.submit(|| "hello".to_string());
+        future.add_done_callback(move |future| sender.send(future.result()).unwrap());
+        assert_eq!(results.recv().unwrap().unwrap(), "hello");
+    }
+
+    #[test]
+    fn a_callback_that_panics_stops_nobody() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(&executor);
+        let (sender, called) = channel();
+        future.add_done_callback(|_| panic!("in a callback"));
+        future.add_done_callback(move |_| sender.send(thread::current().id()).unwrap());
+        drop(finish);
+        future.result().unwrap();
+        let thread = called.recv().expect("the next callback is called");
+        let after = executor.submit(|| thread::current().id());
+        assert_eq!(after.result().unwrap(), thread, "the thread lives");
+
+        future.add_done_callback(|_| panic!("in a late callback"));
+    }
+
+    #[test]
+    fn cancelling_calls_the_callbacks() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (_finish, _running) = occupy(&executor);
+        let pending = executor.submit(|| ());
+        let (sender, called) = channel();
+        pending.add_done_callback(move |future| sender.send(future.cancelled()).unwrap());
+        pending.cancel();
+        assert!(called.try_recv().unwrap());
+    }
+
+    #[test]
+    fn a_thread_in_a_callback_is_not_idle() {
+        let _watchdog = watchdog();
+        let executor = Arc::new(ThreadPoolExecutor::new(2));
+        let (finish, future) = occupy(&executor);
+        let same = executor.clone();
+        let (sender, results) = channel();
+        future.add_done_callback(move |_| {
+            sender.send(same.submit(|| square(3)).result()).unwrap();
+        });
+        drop(finish);
+        assert_eq!(results.recv().unwrap().unwrap(), 9);
+    }
+}
+
+mod map {
+    use super::*;
+
+    #[test]
+    fn map_yields_in_the_order_of_the_items() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(4);
+        let squares: Vec<i32> = executor.map(square, [1, 2, 3, 4, 5]).collect();
+        assert_eq!(squares, [1, 4, 9, 16, 25]);
+        assert!(executor.map(square, 0..10_000).eq((0..10_000).map(square)));
+        assert_eq!(executor.map(square, []).count(), 0);
+    }
+
+    #[test]
+    fn map_yields_in_order_though_the_calls_end_in_reverse() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(3);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| channel::<()>()).unzip();
+        let ends = Mutex::new(Vec::new());
+        let ends = Arc::new(ends);
+        let log = ends.clone();
+        let waits = move |(i, receiver): (usize, Receiver<()>)| {
+            let _ = receiver.recv();
+            log.lock().unwrap().push(i);
+            i
+        };
+        let mut results = executor.map(waits, receivers.into_iter().enumerate());
+        for (i, sender) in senders.into_iter().enumerate().rev() {
+            drop(sender);
+            // The next may end only when this one has.
+            while ends.lock().unwrap().last() != Some(&i) {
+                thread::yield_now();
+            }
+        }
+        assert!(results.by_ref().eq(0..3));
+        assert_eq!(*ends.lock().unwrap(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn map_submits_everything_when_called() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        let (sender, started) = channel();
+        let unread = executor.map(move |i: i32| sender.send(i).unwrap(), 0..100);
+        let mut all: Vec<i32> = started.iter().take(100).collect();
+        all.sort();
+        assert!(all.into_iter().eq(0..100));
+        drop(unread);
+    }
+
+    #[test]
+    fn what_was_mapped_runs_though_nobody_reads_it() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        let (_finish, _running) = occupy(&executor);
+        let (finish, _running) = occupy(&executor);
+        let (sender, started) = channel();
+        drop(executor.map(move |i: i32| sender.send(i).unwrap(), 0..100));
+        drop(finish);
+        assert_eq!(started.iter().take(100).count(), 100);
+    }
+
+    #[test]
+    fn map_delivers_the_results_before_a_failing_one_then_its_panic() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (wait, waits) = channel::<()>();
+        let waits = Mutex::new(waits);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = ran.clone();
+        let mut results = executor.map(
+            move |i| {
+                count.fetch_add(1, Ordering::Relaxed);
+                match i {
+                    2 => panic!("item {i}"),
+                    3 => _ = waits.lock().unwrap().recv(),
+                    _ => {}
+                }
+                i
+            },
+            0..100,
+        );
+        assert_eq!(results.next(), Some(0));
+        assert_eq!(results.next(), Some(1));
+        assert_eq!(panic_of(|| results.next()), "item 2");
+        assert_eq!(results.next(), None);
+
+        // Item 3 may have started by then; what follows it has not.
+        drop(wait);
+        executor.shutdown();
+        assert!(ran.load(Ordering::Relaxed) <= 4);
+    }
+
+    #[test]
+    fn a_begun_map_drops_what_has_not_started_when_it_is_dropped() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (wait, waits) = channel::<()>();
+        let waits = Mutex::new(waits);
+        let (sender, dropped) = channel();
+        let mut results = executor.map(
+            move |(i, _item)| {
+                if i == 1 {
+                    let _ = waits.lock().unwrap().recv();
+                }
+                i
+            },
+            (0..100).map(|i| (i, Dropped(sender.clone()))),
+        );
+        assert_eq!(results.next(), Some(0));
+        drop(results);
+        // All but the one that may be running.
+        assert_eq!(dropped.iter().take(99).count(), 99);
+        drop(wait);
+        executor.shutdown();
+    }
+
+    #[test]
+    fn a_map_runs_on_all_threads_one_item_each() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(4);
+        let barrier = Barrier::new(4);
+        let meet = move |i: i32| {
+            barrier.wait();
+            i
+        };
+        assert!(executor.map(meet, 0..8).eq(0..8));
+    }
+
+    #[test]
+    fn a_map_leaves_no_thread_idle_while_another_call_waits_behind_it() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(3);
+        let (sender, receiver) = channel::<()>();
+        let receiver = Arc::new(Mutex::new(receiver));
+        let waits = receiver.clone();
+        let results = executor.map(move |()| _ = waits.lock().unwrap().recv(), [(), ()]);
+        assert_eq!(executor.submit(|| square(3)).result().unwrap(), 9);
+        drop(sender);
+        assert_eq!(results.count(), 2);
+    }
+
+    #[test]
+    fn items_may_be_borrowed_in_a_scope() {
+        let _watchdog = watchdog();
+        let words = ["I", "am"].map(String::from);
+        let total = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let executor = ThreadPoolExecutor::builder()
+                .max_workers(2)
+                .build_scoped(scope);
+            let lengths = executor.map(|word: &String| word.len(), &words);
+            assert!(lengths.eq([1, 2]));
+            let add = executor.submit(|| total.fetch_add(words.len(), Ordering::Relaxed));
+            add.result().unwrap();
+        });
+        assert_eq!(total.into_inner(), 2);
+    }
+}
+
+mod shutdown {
+    use super::*;
+
+    thread_local! {
+        static ENDED: Mutex<Option<Dropped>> = const { Mutex::new(None) };
+    }
+
+    /// As many calls as there are threads, each of which tells when its
+    /// thread ends.
+    fn watch_ends(executor: &ThreadPoolExecutor, threads: usize) -> Receiver<()> {
+        let (sender, ended) = channel();
+        let barrier = Barrier::new(threads);
+        let watch = move |sender| {
+            ENDED.with(|ended| *ended.lock().unwrap() = Some(Dropped(sender)));
+            barrier.wait();
+        };
+        executor.map(watch, vec![sender; threads]).for_each(drop);
+        ended
+    }
+
+    #[test]
+    fn shutdown_waits_for_all_calls_and_threads() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(3);
+        let ended = watch_ends(&executor, 3);
+        let futures: Vec<_> = (0..100)
+            .map(|i| executor.submit(move || square(i)))
+            .collect();
+        executor.shutdown();
+        assert!(futures.iter().all(Future::done));
+        assert_eq!(ended.try_iter().count(), 3);
+        executor.shutdown();
+    }
+
+    #[test]
+    fn drop_waits_for_all_calls_and_threads() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(3);
+        let ended = watch_ends(&executor, 3);
+        let futures: Vec<_> = (0..100)
+            .map(|i| executor.submit(move || square(i)))
+            .collect();
+        drop(executor);
+        assert!(futures.iter().all(Future::done));
+        assert_eq!(ended.try_iter().count(), 3);
+    }
+
+    #[test]
+    fn everybody_who_shuts_down_waits() {
+        let _watchdog = watchdog();
+        let executor = &ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(executor);
+        let future = &future;
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || {
+                    executor.shutdown();
+                    assert!(future.done());
+                });
+            }
+            drop(finish);
+        });
+    }
+
+    #[test]
+    fn shutdown_nowait_does_not_wait_and_what_was_submitted_runs() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, running) = occupy(&executor);
+        let pending = executor.submit(|| square(3));
+        executor.shutdown_nowait();
+        assert!(!running.done() && !pending.done());
+        drop(finish);
+        assert_eq!(pending.result().unwrap(), 9);
+    }
+
+    #[test]
+    fn shutdown_cancel_futures_cancels_what_is_pending() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, running) = occupy(&executor);
+        let pending: Vec<_> = (0..100)
+            .map(|i| executor.submit(move || square(i)))
+            .collect();
+        executor.shutdown_cancel_futures();
+        assert!(pending.iter().all(Future::cancelled));
+        assert!(!running.done());
+        drop(finish);
+        running.result().unwrap();
+    }
+
+    #[test]
+    fn shutdown_cancel_futures_cancels_the_rest_of_a_running_map() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (started, starts) = channel();
+        let (wait, waits) = channel::<()>();
+        let waits = Mutex::new(waits);
+        let mut results = executor.map(
+            move |i| {
+                started.send(()).unwrap();
+                let _ = waits.lock().unwrap().recv();
+                i
+            },
+            0..100,
+        );
+        starts.recv().unwrap();
+        executor.shutdown_cancel_futures();
+        drop(wait);
+        assert_eq!(results.next(), Some(0));
+        let words = panic_of(|| results.next());
+        assert_eq!(words, Error::Cancelled.to_string());
+        drop(results);
+        assert_eq!(starts.iter().count(), 0);
+    }
+
+    #[test]
+    fn submitting_after_shutdown_is_an_error() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        executor.shutdown();
+        let future = executor.submit(|| square(3));
+        assert!(future.done() && !future.cancelled());
+        let words = "cannot schedule new futures after shutdown";
+        assert_eq!(future.result().unwrap_err().to_string(), words);
+        let map = || drop(executor.map(square, [1, 2, 3]));
+        assert_eq!(panic_of(map), words);
+    }
+
+    #[test]
+    fn a_call_can_shut_down_its_own_executor() {
+        let _watchdog = watchdog();
+        let executor = Arc::new(ThreadPoolExecutor::new(2));
+        let same = executor.clone();
+        let call = executor.submit(move || same.shutdown());
+        call.result().unwrap();
+        assert!(matches!(
+            executor.submit(|| ()).result(),
+            Err(Error::Shutdown)
+        ));
+    }
+
+    #[test]
+    fn a_call_can_drop_its_own_executor() {
+        let _watchdog = watchdog();
+        let executor = Arc::new(ThreadPoolExecutor::new(1));
+        let (send, receive) = channel::<Arc<ThreadPoolExecutor>>();
+        let call = executor.submit(move || drop(receive.recv().unwrap()));
+        let pending = executor.submit(|| square(3));
+        send.send(executor).unwrap();
+        call.result().unwrap();
+        assert_eq!(pending.result().unwrap(), 9, "as after shutdown");
+    }
+
+    #[test]
+    fn a_future_outlives_its_executor() {
+        let _watchdog = watchdog();
+        let mut results = ThreadPoolExecutor::new(2).map(square, [1, 2, 3]);
+        assert!(results.by_ref().eq([1, 4, 9]));
+    }
+}
+
+mod threads {
+    use super::*;
+
+    fn current_name() -> String {
+        thread::current().name().unwrap().to_string()
+    }
+
+    #[test]
+    fn zero_workers_are_refused_in_words() {
+        let words = panic_of(|| ThreadPoolExecutor::new(0));
+        assert_eq!(words, "max_workers must be greater than 0");
+    }
+
+    #[test]
+    fn three_calls_in_a_row_use_one_thread() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(4);
+        let threads: HashSet<ThreadId> = (0..3)
+            .map(|_| executor.submit(|| thread::current().id()).result().unwrap())
+            .chain((0..3).flat_map(|_| executor.map(|()| thread::current().id(), [()])))
+            .collect();
+        assert_eq!(threads.len(), 1);
+    }
+
+    #[test]
+    fn calls_that_need_a_thread_each_get_it_up_to_max_workers() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(3);
+        let (finish, futures): (Vec<_>, Vec<_>) = (0..3).map(|_| occupy(&executor)).unzip();
+        let fourth = executor.submit(|| ());
+        assert!(matches!(fourth.result_timeout(MOMENT), Err(Error::Timeout)));
+        assert!(!fourth.running());
+        drop(finish);
+        assert!(futures.iter().all(|future| future.result().is_ok()));
+        fourth.result().unwrap();
+    }
+
+    #[test]
+    fn max_workers_is_what_python_takes_unless_set() {
+        let _watchdog = watchdog();
+        let cores = thread::available_parallelism().unwrap().get();
+        let executor = ThreadPoolExecutor::builder().build();
+        let (_finish, _futures): (Vec<_>, Vec<_>) =
+            (0..32.min(cores + 4)).map(|_| occupy(&executor)).unzip();
+        let further = executor.submit(|| ());
+        assert!(matches!(
+            further.result_timeout(MOMENT),
+            Err(Error::Timeout)
+        ));
+    }
+
+    #[test]
+    fn threads_are_named_as_in_python() {
+        let _watchdog = watchdog();
+        let names = |executor: ThreadPoolExecutor| -> Vec<String> {
+            let barrier = Barrier::new(2);
+            let name = move |()| {
+                barrier.wait();
+                current_name()
+            };
+            let mut names: Vec<_> = executor.map(name, [(); 2]).collect();
+            names.sort();
+            names
+        };
+        let executor = ThreadPoolExecutor::builder().max_workers(2);
+        let named = executor.thread_name_prefix("fetch").build();
+        assert_eq!(names(named), ["fetch_0", "fetch_1"]);
+
+        let number = |name: &str| -> usize {
+            let number = name.strip_prefix("ThreadPoolExecutor-").unwrap();
+            number.strip_suffix("_0").unwrap().parse().unwrap()
+        };
+        let first = names(ThreadPoolExecutor::new(2));
+        let second = names(ThreadPoolExecutor::new(2));
+        assert!(number(&first[0]) < number(&second[0]));
+        assert_eq!(
+            first[1],
+            format!("ThreadPoolExecutor-{}_1", number(&first[0]))
+        );
+    }
+
+    #[test]
+    fn each_thread_calls_the_initializer_before_its_first_call() {
+        thread_local! {
+            static READY: AtomicBool = const { AtomicBool::new(false) };
+        }
+        let _watchdog = watchdog();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = calls.clone();
+        let executor = ThreadPoolExecutor::builder()
+            .max_workers(2)
+            .initializer(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                READY.with(|ready| ready.store(true, Ordering::Relaxed));
+            })
+            .build();
+        let barrier = Barrier::new(2);
+        let ready = move |_| {
+            barrier.wait();
+            READY.with(|ready| ready.load(Ordering::Relaxed))
+        };
+        assert!(executor.map(ready, 0..10).all(|ready| ready));
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_initializer_that_panics_breaks_the_pool() {
+        let _watchdog = watchdog();
+        let (fail, fails) = channel::<()>();
+        let fails = Mutex::new(fails);
+        let executor = ThreadPoolExecutor::builder()
+            .max_workers(1)
+            .initializer(move || fails.lock().unwrap().recv().unwrap())
+            .build();
+        let pending: Vec<_> = (0..3).map(|i| executor.submit(move || square(i))).collect();
+        let mut results = executor.map(square, 0..3);
+        drop(fail);
+
+        let words = "a thread initializer failed, the thread pool is not usable anymore";
+        for future in pending {
+            assert_eq!(future.result().unwrap_err().to_string(), words);
+        }
+        assert_eq!(panic_of(|| results.next()), words);
+        let later = executor.submit(|| ());
+        assert!(matches!(later.result(), Err(Error::Broken)));
+        assert_eq!(panic_of(|| drop(executor.map(square, 0..3))), words);
+    }
+
+    #[test]
+    fn a_pool_that_breaks_finishes_what_is_running() {
+        let _watchdog = watchdog();
+        let first = AtomicBool::new(true);
+        let executor = ThreadPoolExecutor::builder()
+            .max_workers(2)
+            .initializer(move || assert!(first.swap(false, Ordering::Relaxed)))
+            .build();
+        let (finish, running) = occupy(&executor);
+        let pending = executor.submit(|| ());
+        assert!(matches!(pending.result(), Err(Error::Broken)));
+        assert!(!running.done());
+        drop(finish);
+        running.result().unwrap();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_without_work_uses_no_cpu() {
+        use nix::time::{ClockId, clock_gettime};
+
+        let cpu_time = || -> Duration {
+            clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+                .unwrap()
+                .into()
+        };
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(&executor);
+        let (done, waits) = channel();
+        let waiter = thread::spawn(move || {
+            let before = cpu_time();
+            future.result().unwrap();
+            done.send(()).unwrap();
+            cpu_time() - before
+        });
+        let half_a_second = waits.recv_timeout(Duration::from_millis(500));
+        assert!(half_a_second.is_err(), "it waits");
+        drop(finish);
+        let waiting = waiter.join().unwrap();
+        assert!(waiting < 5 * MOMENT, "{waiting:?} of 500 ms");
+
+        let before = executor.submit(cpu_time).result().unwrap();
+        thread::park_timeout(Duration::from_millis(500));
+        let idling = executor.submit(cpu_time).result().unwrap() - before;
+        assert!(idling < 5 * MOMENT, "{idling:?} of 500 ms");
+    }
+}

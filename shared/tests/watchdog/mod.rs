@@ -1,0 +1,22 @@
+//! Ends the test program when a test is stuck, which else would never end.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+use std::{process, thread};
+
+/// Lets the test that holds it take a minute, which is a hundred times what
+/// any of them takes.
+#[must_use]
+pub struct Watchdog(#[expect(dead_code, reason = "dropping it is the signal")] Sender<()>);
+
+pub fn watchdog() -> Watchdog {
+    let test = thread::current().name().unwrap_or("a test").to_string();
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        if receiver.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{test} is stuck");
+            process::abort();
+        }
+    });
+    Watchdog(sender)
+}
