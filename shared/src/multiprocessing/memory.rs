@@ -271,11 +271,11 @@ pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
-/// Looks for `ready` for a few dozen microseconds, the time in which a busy
-/// neighbour answers, so that only an idle one has to be woken. Yields in
-/// between, for the neighbour may need this very core.
+/// Looks for `ready` for a while, the time in which a busy neighbour answers,
+/// so that only an idle one has to be woken. It does not yield: who yields on a
+/// busy machine waits for its turn behind all others, who sleeps is woken to it.
 pub(super) fn spin(mut ready: impl FnMut() -> bool) -> bool {
-    const SPIN: Duration = Duration::from_micros(50);
+    const SPIN: Duration = Duration::from_micros(30);
     let start = Instant::now();
     loop {
         for _ in 0..32 {
@@ -287,7 +287,6 @@ pub(super) fn spin(mut ready: impl FnMut() -> bool) -> bool {
         if start.elapsed() > SPIN {
             return false;
         }
-        std::thread::yield_now();
     }
 }
 

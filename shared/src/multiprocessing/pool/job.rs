@@ -64,21 +64,25 @@ impl Job {
         F: Target<Args, Passing>,
         F::Output: Serialize,
     {
-        let _ = target;
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
+        let args = args.into_iter();
+        let (expected, most) = args.size_hint();
+        if most != Some(expected) {
+            return Self::new(target, args.collect::<Vec<_>>(), chunk);
+        }
+        let chunk = chunk(expected);
+        let mut calls = 0;
+        let mut bytes = Vec::with_capacity(expected.saturating_mul(size_of::<Args>()));
+        let mut ends = Vec::with_capacity(expected.div_ceil(chunk));
         for args in args {
             F::give(&args, &mut bytes)?;
+            calls += 1;
+            if calls % chunk == 0 {
+                ends.push(bytes.len());
+            }
+        }
+        if calls % chunk != 0 {
             ends.push(bytes.len());
         }
-        let calls = ends.len();
-        let chunk = chunk(calls);
-        let last = ends.last().copied();
-        let ends: Vec<usize> = ends.into_iter().skip(chunk - 1).step_by(chunk).collect();
-        let ends = match last {
-            Some(last) if !calls.is_multiple_of(chunk) => [ends, vec![last]].concat(),
-            _ => ends,
-        };
         let results = Results {
             bytes: Vec::new(),
             places: vec![0..0; ends.len()],
