@@ -56,7 +56,7 @@ impl Job {
     /// A job of one call for each of `args`; `chunk` tells from their number
     /// how many are one task.
     pub(super) fn new<F, Args, Passing>(
-        target: F,
+        _target: F,
         args: impl IntoIterator<Item = Args>,
         chunk: impl FnOnce(usize) -> usize,
     ) -> Result<Self, Error>
@@ -67,7 +67,7 @@ impl Job {
         let args = args.into_iter();
         let (expected, most) = args.size_hint();
         if most != Some(expected) {
-            return Self::new(target, args.collect::<Vec<_>>(), chunk);
+            return Self::new(_target, args.collect::<Vec<_>>(), chunk);
         }
         let chunk = chunk(expected);
         let mut calls = 0;
