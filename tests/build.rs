@@ -9,6 +9,7 @@ fn main() -> io::Result<()> {
     for example in [
         "multiprocessing/src/bin/shared_memory.rs",
         "threading/src/bin/lock.rs",
+        "threading/src/bin/thread_queue.rs",
     ] {
         let path = Path::new("..").join(example);
         println!("cargo::rerun-if-changed={}", path.display());

@@ -23,7 +23,9 @@ fn main() -> ExitCode {
     );
     suite.prove(example!("pool"), "prints the squares in order", |program| {
         for _ in 0..RUNS {
-            assert_eq!(program.run().succeeded().stdout, "[1, 4, 9, 16, 25]\n");
+            let run = program.run().succeeded();
+            assert_eq!(run.stdout, "[1, 4, 9, 16, 25]\n");
+            assert!(run.forked);
         }
     });
     suite.prove(example!("shared_memory"), "adds up", shared_memory_adds_up);
@@ -33,7 +35,9 @@ fn main() -> ExitCode {
         |program| {
             let expected = [numbered("Produced #"), numbered("Consumed #")].concat();
             for _ in 0..RUNS {
-                assert_eq!(program.run().succeeded().lines(), expected);
+                let run = program.run().succeeded();
+            assert_eq!(run.lines(), expected);
+            assert!(run.forked);
             }
         },
     );
@@ -115,6 +119,7 @@ fn ends_after_five_processes(program: Program) {
 fn shared_memory_adds_up(program: Program) {
     for _ in 0..RUNS {
         let run = program.run().succeeded();
+        assert!(run.forked);
         if program.language == Language::Rust {
             assert_eq!(
                 run.stdout,

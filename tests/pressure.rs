@@ -1,12 +1,13 @@
-//! The functions of examples that share memory, under a pressure that their
-//! own programs do not put on them, beside what Python does under less.
+//! The functions of examples under a pressure that their own programs do not
+//! put on them, beside what Python does under less.
 
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::process::ExitCode;
 
 use shared::multiprocessing;
-use tests::{Suite, run, script};
+use tests::{Suite, command, numbered, run, script};
 
 #[expect(dead_code, reason = "its main is run as a program elsewhere")]
 mod shared_memory {
@@ -48,8 +49,31 @@ mod lock {
     }
 }
 
+#[expect(dead_code, reason = "its main is run as a program elsewhere")]
+mod thread_queue {
+    include!(concat!(env!("OUT_DIR"), "/thread_queue.rs"));
+
+    /// A producer that needs ten milliseconds for each item.
+    pub fn with_a_slow_producer() {
+        let (sender, receiver) = unbounded();
+        let t2 = thread::spawn(|| consumer(receiver));
+        for i in 0..5 {
+            thread::sleep(std::time::Duration::from_millis(10));
+            sender.send(i).unwrap();
+        }
+        drop(sender);
+        t2.join().unwrap();
+    }
+}
+
 fn main() -> ExitCode {
     multiprocessing::init();
+
+    // The consumer prints, so it runs in a process of its own: this one again.
+    if env::args().nth(1).as_deref() == Some("thread_queue") {
+        thread_queue::with_a_slow_producer();
+        return ExitCode::SUCCESS;
+    }
 
     let mut suite = Suite::new();
     suite.test(
@@ -65,5 +89,24 @@ fn main() -> ExitCode {
         );
     });
     suite.test("lock.rs loses no count", lock::loses_nothing);
+    suite.test("thread_queue.rs differs: a slow producer's items", || {
+        let this = env::current_exe().unwrap();
+        let run = run(command(this.to_str().unwrap()).arg("thread_queue")).succeeded();
+        assert_eq!(run.lines(), numbered("Consumed #"));
+    });
+    suite.python_test("thread_queue.py differs: a slow producer's items", || {
+        let example = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../threading/src/bin/thread_queue.py"
+        );
+        let run = run(script("slow_producer.py").arg(example)).succeeded();
+        let consumed = run
+            .lines()
+            .iter()
+            .filter(|line| line.starts_with("Consumed"))
+            .count();
+        assert!(consumed < 5);
+        assert_eq!(run.lines().len() - consumed, 5);
+    });
     suite.run()
 }

@@ -68,6 +68,7 @@ fn main() -> ExitCode {
 fn ends_after_five(program: Program, who: &str, end: &str) {
     for _ in 0..RUNS {
         let run = program.run().succeeded();
+        assert!(!run.forked);
         let mut lines = run.lines();
         assert_eq!(lines.pop(), Some(end));
         lines.sort_unstable();

@@ -4,10 +4,11 @@
 
 mod server;
 
-pub use server::{Server, respond};
+pub use server::{Server, full_port, respond};
 
 use std::env;
 use std::fmt;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::iter;
 use std::os::unix::process::CommandExt;
@@ -22,7 +23,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 
 /// How long a program may run before the watchdog kills it.
@@ -192,6 +193,15 @@ impl Suite {
     /// Adds a test that needs Python, and `aiohttp` if the name begins with
     /// `fetch`. It is skipped where that is missing, but fails if `CI=true`.
     pub fn python_test(&mut self, name: impl Into<String>, test: impl FnOnce() + Send + 'static) {
+        self.python_test_within(TEST_LIMIT, name, test);
+    }
+
+    fn python_test_within(
+        &mut self,
+        limit: Duration,
+        name: impl Into<String>,
+        test: impl FnOnce() + Send + 'static,
+    ) {
         let name = name.into();
         self.0.push(Trial::ignorable_test(name.clone(), move || {
             let missing = if PYTHON.is_none() {
@@ -199,7 +209,7 @@ impl Suite {
             } else if name.starts_with("fetch") && !*AIOHTTP {
                 "python3 has no aiohttp"
             } else {
-                return watch(name, TEST_LIMIT, test).map(|()| Completion::Completed);
+                return watch(name, limit, test).map(|()| Completion::Completed);
             };
             if env::var("CI").is_ok_and(|ci| ci == "true") {
                 return Err(missing.into());
@@ -215,6 +225,31 @@ impl Suite {
         what: &str,
         specification: impl Fn(Program) + Clone + Send + 'static,
     ) {
+        self.prove_within(TEST_LIMIT, example, what, specification);
+    }
+
+    /// As [`prove`](Self::prove), but only for those who ask for it with
+    /// `--ignored`, and may run for longer.
+    pub fn prove_patiently(
+        &mut self,
+        limit: Duration,
+        example: Example,
+        what: &str,
+        specification: impl Fn(Program) + Clone + Send + 'static,
+    ) {
+        self.prove_within(limit, example, what, specification);
+        let pair = self.0.split_off(self.0.len() - 2);
+        self.0
+            .extend(pair.into_iter().map(|test| test.with_ignored_flag(true)));
+    }
+
+    fn prove_within(
+        &mut self,
+        limit: Duration,
+        example: Example,
+        what: &str,
+        specification: impl Fn(Program) + Clone + Send + 'static,
+    ) {
         let name = example.name;
         let rust = Program {
             language: Language::Rust,
@@ -225,8 +260,10 @@ impl Suite {
             example,
         };
         let check = specification.clone();
-        self.test(format!("{name}.rs {what}"), move || check(rust));
-        self.python_test(format!("{name}.py {what}"), move || specification(python));
+        self.test_within(limit, format!("{name}.rs {what}"), move || check(rust));
+        self.python_test_within(limit, format!("{name}.py {what}"), move || {
+            specification(python)
+        });
     }
 
     /// Runs the tests that the command line asks for.
@@ -274,6 +311,8 @@ pub struct Run {
     pub stderr: String,
     /// How long it took.
     pub elapsed: Duration,
+    /// Whether it had child processes and waited for them.
+    pub forked: bool,
     /// How many processes it did not wait for.
     pub orphans: u32,
 }
@@ -309,6 +348,16 @@ impl Drop for Run {
             eprint!("{self}");
         }
     }
+}
+
+/// Waits for a process to end. The page faults of children that it has waited
+/// for are told as long as it has not been waited for itself.
+fn has_waited_for_children(pid: u32) -> bool {
+    let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(Pid::from_raw(pid as i32)), ended).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    fields.split(' ').nth(8) != Some("0")
 }
 
 /// The five lines of a pattern, with 0 to 4 in the place of `#`.
@@ -394,6 +443,7 @@ impl Running {
         let mut stdout = Vec::new();
         self.stdout.read_to_end(&mut stdout).unwrap();
         let pid = self.child.id();
+        let forked = has_waited_for_children(pid);
         let status = self.child.wait().unwrap();
         let elapsed = self.started.elapsed();
 
@@ -416,6 +466,7 @@ impl Running {
             stdout: self.read + &String::from_utf8_lossy(&stdout),
             stderr: self.stderr.join().unwrap(),
             elapsed,
+            forked,
             orphans,
         };
         assert!(!late, "killed by the watchdog");

@@ -1,10 +1,17 @@
 //! A web server for tests.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::iter;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, socket,
+};
 
 /// An HTTP server on a free port of this machine. Dropping it waits for its
 /// connections to end.
@@ -75,6 +82,21 @@ where
     }
     let target = head.split(' ').nth(1).unwrap_or_default();
     answer(target, &head, &mut stream)
+}
+
+/// A port that takes no more connections: to connect to it, as long as what
+/// this returns is kept, is to wait.
+pub fn full_port() -> (SocketAddr, impl Sized) {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    listen(&socket, Backlog::new(0).unwrap()).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let patience = Duration::from_secs(2);
+    let waiting: Vec<_> =
+        iter::from_fn(|| TcpStream::connect_timeout(&address, patience).ok()).collect();
+    (address, (listener, waiting))
 }
 
 /// Answers a request: `status` with its reason, header lines, body.

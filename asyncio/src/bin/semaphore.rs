@@ -5,10 +5,9 @@
 
 use futures::future::try_join_all;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{AcquireError, Semaphore};
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
-async fn worker(semaphore: Arc<Semaphore>, num: i32) -> Result<(), AcquireError> {
+async fn worker(semaphore: Arc<Semaphore>, num: i32) -> anyhow::Result<()> {
     // Bound to `_` alone, the permit would be given back at once.
     let _permit = semaphore.acquire().await?;
     println!("Worker {num} is starting");

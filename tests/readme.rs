@@ -1,0 +1,191 @@
+//! What README.md says, and what each example says of itself, holds.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, fs};
+
+use tests::{Running, Suite, command, python, run};
+
+/// A command may have to build everything first.
+const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.test_within(
+        BUILD_LIMIT,
+        "the console blocks do what they show",
+        console_blocks,
+    );
+    suite.test("the table has a row for each example", table_of_examples);
+    suite.test("the map has every name that the Python uses", map_of_names);
+    suite.test("each example keeps to the form", form_of_examples);
+    suite.python_test(
+        "no Python file hides a module of Python's",
+        no_module_is_hidden,
+    );
+    suite.run()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The examples, as `section/src/bin/name` without an ending.
+fn examples() -> BTreeSet<PathBuf> {
+    ["multiprocessing", "threading", "asyncio"]
+        .into_iter()
+        .flat_map(|section| fs::read_dir(root().join(section).join("src/bin")).unwrap())
+        .map(|file| file.unwrap().path().with_extension(""))
+        .map(|file| file.strip_prefix(root()).unwrap().to_path_buf())
+        .collect()
+}
+
+fn section_and_name(example: &Path) -> (&str, &str) {
+    let section = example.iter().next().unwrap().to_str().unwrap();
+    (section, example.file_name().unwrap().to_str().unwrap())
+}
+
+/// After each `$` comes what the command prints, unless nothing is shown.
+fn console_blocks() {
+    let readme = read("README.md");
+    let blocks = readme.split("```console\n").skip(1);
+    let mut commands = 0;
+    for block in blocks.map(|block| block.split("```").next().unwrap()) {
+        for entry in block
+            .strip_prefix("$ ")
+            .expect("a command first")
+            .split("\n$ ")
+        {
+            let (line, output) = entry.split_once('\n').unwrap_or((entry, ""));
+            // What runs this runs all tests already.
+            let line = if line == "cargo test" {
+                "cargo test -- --list"
+            } else {
+                line
+            };
+            let mut shell = command("sh");
+            shell.args(["-c", line]).current_dir(root());
+            let run = Running::start(&mut shell, BUILD_LIMIT).finish();
+            assert!(run.status.success());
+            assert!(!run.stderr.contains("warning"), "a warning");
+            assert!(output.trim().is_empty() || run.stdout.trim() == output.trim());
+            commands += 1;
+        }
+    }
+    assert_eq!(commands, 2);
+}
+
+fn table_of_examples() {
+    let readme = read("README.md");
+    let rows: Vec<_> = readme
+        .lines()
+        .filter(|line| line.contains("`cargo run -p"))
+        .collect();
+    let examples = examples();
+    assert_eq!((rows.len(), examples.len()), (14, 14));
+    for example in examples {
+        let (section, name) = section_and_name(&example);
+        let path = example.display();
+        let columns = format!(
+            "| [{name}.py]({path}.py) | [{name}.rs]({path}.rs) \
+             | `cargo run -p {section} --bin {name}` |"
+        );
+        let row = rows
+            .iter()
+            .find(|row| row.contains(&columns))
+            .expect(&columns);
+        let differs = row.split('|').nth(5).unwrap().trim();
+        let header = read(example.with_extension("rs"));
+        assert_eq!(
+            differs.is_empty(),
+            !header.contains("//! Differs:\n"),
+            "{name}"
+        );
+    }
+}
+
+/// Every `module.name` of the Python files, whether imported or written out.
+fn map_of_names() {
+    let readme = read("README.md");
+    let map = readme.split("\n| Python | Rust |\n").nth(1).unwrap();
+    let modules = [
+        "aiohttp",
+        "asyncio",
+        "multiprocessing",
+        "os",
+        "queue",
+        "sys",
+        "threading",
+    ];
+    let mut names = BTreeSet::new();
+    for example in examples() {
+        let source = read(example.with_extension("py"));
+        let words = source.split(|c: char| !c.is_alphanumeric() && !"._".contains(c));
+        names.extend(words.filter_map(|word| {
+            let (module, name) = word.split_once('.')?;
+            modules
+                .contains(&module)
+                .then(|| format!("{module}.{name}"))
+        }));
+        for line in source.lines() {
+            if let Some((module, imported)) = line
+                .strip_prefix("from ")
+                .and_then(|line| line.split_once(" import "))
+            {
+                names.extend(imported.split(", ").map(|name| format!("{module}.{name}")));
+            }
+        }
+    }
+    // Some only name types, and `queue` may also be a variable.
+    names.retain(|name| !name.contains("queues") && !name.contains("sharedctypes"));
+    names.retain(|name| !name.starts_with("queue.") || name == "queue.Queue");
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(map.contains(&name), "{name} is not in the map");
+    }
+}
+
+/// STYLE: a header, a counterpart, 80 columns, half again its lines at most.
+fn form_of_examples() {
+    for example in examples() {
+        let (section, name) = section_and_name(&example);
+        let rust = read(example.with_extension("rs"));
+        let python = read(example.with_extension("py"));
+        let arguments = if name == "fetch" { " [URL...]" } else { "" };
+        let header = format!(
+            "//!\n//! Python: `{name}.py`\n\
+             //! Run: `cargo run -p {section} --bin {name}{arguments}`\n"
+        );
+        assert!(
+            rust.starts_with("//! ") && rust.contains(&header),
+            "the header of {name}.rs"
+        );
+        assert!(
+            python.contains("\nif __name__ == \"__main__\":\n"),
+            "the guard of {name}.py"
+        );
+        for line in rust.lines().chain(python.lines()) {
+            assert!(line.chars().count() <= 80, "in {name}: {line}");
+        }
+    }
+}
+
+fn no_module_is_hidden() {
+    let code = "import sys; print(*sys.stdlib_module_names)";
+    let run = run(python().args(["-c", code])).succeeded();
+    for example in examples() {
+        let (_, name) = section_and_name(&example);
+        assert!(
+            run.stdout.split_whitespace().all(|module| module != name),
+            "{name}.py"
+        );
+    }
+}
