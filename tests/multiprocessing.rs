@@ -36,8 +36,8 @@ fn main() -> ExitCode {
             let expected = [numbered("Produced #"), numbered("Consumed #")].concat();
             for _ in 0..RUNS {
                 let run = program.run().succeeded();
-            assert_eq!(run.lines(), expected);
-            assert!(run.forked);
+                assert_eq!(run.lines(), expected);
+                assert!(run.forked);
             }
         },
     );
