@@ -1,0 +1,352 @@
+//! Runs each test as a process of its own, under a watchdog, and asserts that
+//! it leaves nothing behind.
+//!
+//! The outer run starts this executable again with `SHARED_TEST` naming one
+//! test. That process takes in the orphans of its descendants
+//! (`PR_SET_CHILD_SUBREAPER`), so that whoever is left when the test has ended
+//! is its child and can be seen.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use shared::multiprocessing;
+
+/// Names what the process is to run; its descendants inherit it.
+const TEST: &str = "SHARED_TEST";
+/// Marks every process of one test, to find them all.
+const RUN: &str = "SHARED_TEST_RUN";
+/// By this variable a child of `shared::multiprocessing` knows what it is.
+pub const MARK: &str = "SHARED_MULTIPROCESSING";
+/// What a test may take before the watchdog ends it.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// One module of tests.
+pub struct Suite {
+    pub name: &'static str,
+    pub tests: &'static [(&'static str, fn())],
+    /// What a test runs as a program of its own. A program calls `init` itself,
+    /// or not, and is not checked for what it leaves.
+    pub programs: &'static [(&'static str, fn())],
+}
+
+/// Lists functions under their names.
+macro_rules! named {
+    ($($function:ident),* $(,)?) => {
+        &[$((stringify!($function), $function as fn())),*]
+    };
+}
+
+pub fn main(suites: &[Suite]) -> ExitCode {
+    let running = env::var(TEST).ok();
+    let all = |select: fn(&Suite) -> &'static [(&'static str, fn())]| {
+        suites.iter().flat_map(move |suite| {
+            select(suite)
+                .iter()
+                .map(move |(name, run)| (format!("{}::{name}", suite.name), *run))
+        })
+    };
+    if let Some((_, program)) =
+        all(|suite| suite.programs).find(|(name, _)| Some(name) == running.as_ref())
+    {
+        if env::var_os(MARK).is_none() {
+            // It ends with a test that fails; its own children have to do so
+            // by themselves.
+            prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
+        }
+        program();
+        return ExitCode::SUCCESS;
+    }
+    multiprocessing::init();
+    if let Some(running) = running {
+        let (_, body) = all(|suite| suite.tests)
+            .find(|(name, _)| *name == running)
+            .unwrap();
+        inner(body);
+        return ExitCode::SUCCESS;
+    }
+    let trials = all(|suite| suite.tests)
+        .map(|(name, _)| Trial::test(name.clone(), move || outer(&name)))
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Runs one test in a process of its own and fails with all that it printed.
+fn outer(name: &str) -> Result<(), Failed> {
+    let run = format!("{}:{name}", process::id());
+    let (mut reader, writer) = io::pipe()?;
+    let mut test = itself(name)
+        .env(RUN, &run)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()?;
+
+    let mut output = Vec::new();
+    let mut problems = String::new();
+    thread::scope(|scope| -> io::Result<()> {
+        let (done, ended) = mpsc::channel::<()>();
+        let watchdog = scope.spawn(|| match { ended }.recv_timeout(WATCHDOG) {
+            Err(RecvTimeoutError::Timeout) => {
+                let stacks = stacks(&run);
+                end(&run);
+                format!("ended by the watchdog after {WATCHDOG:?}, in this state:\n{stacks}")
+            }
+            _ => String::new(),
+        });
+        // The output ends when the last process that holds it does.
+        let read = reader.read_to_end(&mut output).and(test.wait());
+        drop(done);
+        problems.push_str(&watchdog.join().unwrap());
+        let status = read?;
+        if !status.success() {
+            writeln!(problems, "{status}").unwrap();
+        }
+        Ok(())
+    })?;
+    let left = stacks(&run);
+    if !left.is_empty() {
+        end(&run);
+        write!(problems, "processes left behind:\n{left}").unwrap();
+    }
+    match problems.as_str() {
+        "" => Ok(()),
+        problems => Err(format!("{problems}\n{}", String::from_utf8_lossy(&output)).into()),
+    }
+}
+
+/// Runs one test's body and asserts that it leaves nothing.
+fn inner(body: fn()) {
+    prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
+    prctl::set_child_subreaper(true).unwrap();
+    let before = belongings();
+    let (unlimited, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    body();
+    setrlimit(Resource::RLIMIT_NOFILE, unlimited, hard).unwrap();
+    assert_eq!(
+        waitpid(None, Some(WaitPidFlag::WNOHANG)),
+        Err(Errno::ECHILD),
+        "a child is left"
+    );
+    // A thread that was joined is still listed for a moment.
+    let left = || {
+        belongings()
+            .difference(&before)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    within(Duration::from_secs(5), || left().is_empty())
+        .unwrap_or_else(|()| panic!("left behind: {:#?}", left()));
+}
+
+/// What a process must give back: descriptors, mappings of memfds, threads and
+/// names in `/dev/shm`.
+fn belongings() -> BTreeSet<String> {
+    let listed = |folder: &str| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let descriptors = listed("/proc/self/fd")
+        .into_iter()
+        .filter_map(|path| {
+            Some(format!(
+                "{} -> {}",
+                path.display(),
+                path.read_link().ok()?.display()
+            ))
+        })
+        .filter(|line| !line.contains("/proc/"));
+    let names = ["/proc/self/task", "/dev/shm"].into_iter().flat_map(listed);
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mappings = maps
+        .lines()
+        .filter(|line| line.contains("memfd:"))
+        .map(str::to_string);
+    descriptors
+        .chain(names.map(|path| path.display().to_string()))
+        .chain(mappings)
+        .collect()
+}
+
+/// A command that runs `name`, a test or a program, in this executable.
+pub fn itself(name: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.env(TEST, name);
+    command
+}
+
+/// Waits until `happened`, for what no event announces.
+pub fn within(time: Duration, happened: impl Fn() -> bool) -> Result<(), ()> {
+    let deadline = Instant::now() + time;
+    while !happened() {
+        if Instant::now() > deadline {
+            return Err(());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Waits for every child, orphans taken in among them, to have ended.
+pub fn reap_orphans() {
+    while waitpid(None, None).is_ok() {}
+}
+
+/// One process or thread, as the kernel describes it in a `stat` file.
+pub struct Stat {
+    pub state: char,
+    pub parent: i32,
+}
+
+impl Stat {
+    pub fn read(path: &str) -> Option<Self> {
+        let text = fs::read_to_string(path).ok()?;
+        let mut fields = text.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some(Stat {
+            state,
+            parent: fields.next()?.parse().ok()?,
+        })
+    }
+}
+
+/// Every process there is.
+pub fn processes() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The children of a process.
+pub fn children(parent: u32) -> Vec<i32> {
+    let mut all = processes();
+    all.retain(|pid| {
+        Stat::read(&format!("/proc/{pid}/stat"))
+            .is_some_and(|stat| stat.parent == parent as i32 && stat.state != 'Z')
+    });
+    all
+}
+
+/// Whether the process sleeps in the kernel: it waits for something.
+pub fn is_asleep(pid: u32) -> bool {
+    Stat::read(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.state == 'S')
+}
+
+/// Whether the process sleeps on a futex: in a lock, or in a queue.
+pub fn is_waiting(pid: u32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.split(' ').next() == Some(&nix::libc::SYS_futex.to_string())
+}
+
+/// The bytes in use in all the memfds that this process has open.
+pub fn shared_memory() -> u64 {
+    memfds()
+        .iter()
+        .map(|file| file.metadata().unwrap().blocks() * 512)
+        .sum()
+}
+
+/// The memfds that this process has open, each once.
+pub fn memfds() -> Vec<fs::File> {
+    let mut seen = BTreeSet::new();
+    let links = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
+    links
+        .filter(|path| {
+            path.read_link()
+                .is_ok_and(|link| link.to_string_lossy().contains("memfd:"))
+        })
+        .filter(|path| fs::metadata(path).is_ok_and(|metadata| seen.insert(metadata.ino())))
+        .map(|path| {
+            fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(path)
+                .unwrap()
+        })
+        .collect()
+}
+
+/// The processes of a run.
+fn members(run: &str) -> Vec<i32> {
+    let mark = format!("{RUN}={run}");
+    let mut all = processes();
+    all.retain(|pid| {
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+            environ
+                .split(|byte| *byte == 0)
+                .any(|v| v == mark.as_bytes())
+        })
+    });
+    all
+}
+
+/// What every thread of a run is doing; the stacks too where gdb is installed.
+fn stacks(run: &str) -> String {
+    let mut text = String::new();
+    for pid in members(run) {
+        for task in fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let (stat, syscall) = (read("stat"), read("syscall"));
+            let stat = stat.split_inclusive(' ').take(4).collect::<String>();
+            writeln!(text, "{stat}in system call {}", syscall.trim()).unwrap();
+        }
+        let gdb = Command::new("gdb")
+            .args([
+                "-p",
+                &pid.to_string(),
+                "-batch",
+                "-ex",
+                "thread apply all backtrace",
+            ])
+            .env_remove(RUN)
+            .output();
+        if let Ok(gdb) = gdb {
+            text.push_str(&String::from_utf8_lossy(&gdb.stdout));
+        }
+    }
+    text
+}
+
+/// Ends every process of a run.
+fn end(run: &str) {
+    loop {
+        let members = members(run);
+        if members.is_empty() {
+            return;
+        }
+        for pid in members {
+            // One that has ended meanwhile is what is wanted.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Reports that this machine does not permit what a test needs. Where `CI` is
+/// `true`, that is a failure.
+pub fn skip(why: &str) {
+    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+}

@@ -1,0 +1,420 @@
+//! Limits of the system, and a mark in the environment that nobody meant.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{self, Command, Output, Stdio};
+use std::{env, fs};
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{Uid, geteuid, seteuid, setresuid};
+use shared::multiprocessing::{self, Array, Error, Pool, Process, Queue, Value, pipe};
+
+use crate::harness::{MARK, itself};
+use crate::queue::address_space;
+
+pub const TESTS: &[(&str, fn())] = named![
+    no_descriptors_left_is_an_error_that_names_it,
+    no_room_for_handles_in_a_child_is_an_error_that_names_it,
+    fork_refused_is_an_error_that_names_it,
+    a_file_size_limit_is_an_error_that_names_it,
+    mmap_refused_is_an_error_that_names_it,
+    mmap_refused_in_a_child_is_an_error_that_names_it,
+    a_result_that_cannot_be_sent_is_an_error_that_names_it,
+    a_mark_without_a_socket_is_refused,
+    a_mark_with_a_stranger_at_the_socket_is_refused,
+    a_mark_with_the_socket_of_another_user_is_refused,
+    a_mark_with_the_socket_of_another_program_is_refused,
+];
+
+pub const PROGRAMS: &[(&str, fn())] =
+    named![runs, starts_with_the_mark, has_less_memory_than_its_parent];
+
+/// Runs `act` with one soft limit lowered.
+fn limited<R>(resource: Resource, limit: u64, act: impl FnOnce() -> R) -> R {
+    let (soft, hard) = getrlimit(resource).unwrap();
+    setrlimit(resource, limit, hard).unwrap();
+    let result = act();
+    setrlimit(resource, soft, hard).unwrap();
+    result
+}
+
+fn square(n: i64) -> i64 {
+    n * n
+}
+
+/// One of everything that takes something from the system.
+const MAKERS: &[(&str, fn() -> Result<(), Error>)] = &[
+    ("Value", || Value::new(1).map(drop)),
+    ("Array", || Array::new([1, 2]).map(drop)),
+    ("Queue", || Queue::<u8>::new().map(drop)),
+    ("bounded Queue", || Queue::<u8>::with_maxsize(1).map(drop)),
+    ("pipe", || pipe::<(), ()>().map(drop)),
+    ("Process", || {
+        let child = Process::new(square, (3,)).start()?;
+        child.join().map(|nine| assert_eq!(nine, 9))
+    }),
+    ("Pool", || {
+        let pool = Pool::new(2)?;
+        pool.map(square, [1, 2])
+            .map(|results| assert_eq!(results, [1, 4]))
+    }),
+];
+
+/// The system's answer at the bottom of an error.
+fn refusal(error: &Error) -> Option<&io::Error> {
+    match error {
+        Error::WorkerStart(cause) => refusal(cause),
+        Error::System { call, source } => {
+            assert!(
+                !call.is_empty() && error.to_string().contains(call),
+                "{error}"
+            );
+            Some(source)
+        }
+        _ => None,
+    }
+}
+
+/// What existed before goes on working.
+struct Existing {
+    queue: Queue<Vec<u8>>,
+    value: Value<i64>,
+    pool: Pool,
+}
+
+impl Existing {
+    fn new() -> Self {
+        let pool = Pool::new(1).unwrap();
+        Existing {
+            queue: Queue::new().unwrap(),
+            value: Value::new(0).unwrap(),
+            pool,
+        }
+    }
+
+    fn works(&self) {
+        for size in [10, 100_000] {
+            self.queue.put(vec![7; size]).unwrap();
+            assert_eq!(self.queue.get().unwrap(), vec![7; size]);
+        }
+        *self.value.lock().unwrap() += 1;
+        assert_eq!(self.pool.map(square, 0..10).unwrap().len(), 10);
+    }
+}
+
+/// Makes everything with more and more of a resource, until there is enough.
+/// Each time before it is the refusal that `is_expected`.
+fn with_ever_more(resource: Resource, least: u64, is_expected: impl Fn(&io::Error) -> bool) {
+    let existing = Existing::new();
+    for (what, make) in MAKERS {
+        let mut refusals = 0;
+        let make = |limit| {
+            limited(resource, limit, || {
+                let made = make();
+                existing.works();
+                made
+            })
+        };
+        // `Existing` holds a few itself, so the first ones are refused all.
+        while let Err(error) = make(least + refusals) {
+            let expected = refusal(&error).is_some_and(&is_expected);
+            assert!(expected, "{what}, limit {}: {error:?}", least + refusals);
+            refusals += 1;
+            assert!(refusals < 200, "{what}: {error:?}");
+        }
+        assert!(refusals > 0, "{what} was never refused");
+    }
+}
+
+fn no_descriptors_left_is_an_error_that_names_it() {
+    let least = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    with_ever_more(Resource::RLIMIT_NOFILE, least, |source| {
+        source.raw_os_error() == Some(nix::libc::EMFILE)
+    });
+}
+
+fn no_room_for_handles_in_a_child_is_an_error_that_names_it() {
+    let values: Vec<_> = (0..300).map(|n| Value::new(n).unwrap()).collect();
+    let last = |values: &Vec<Value<i32>>| values[299].get();
+    for limit in [20, 100, 256, 280] {
+        let error = limited(Resource::RLIMIT_NOFILE, limit, || {
+            Process::new(last, (&values,))
+                .start()
+                .and_then(Process::join)
+                .unwrap_err()
+        });
+        assert!(
+            error.to_string().contains("descriptors") || error.to_string().contains("open files"),
+            "{limit}: {error}"
+        );
+    }
+    assert_eq!(
+        Process::new(last, (&values,))
+            .start()
+            .unwrap()
+            .join()
+            .unwrap(),
+        299
+    );
+}
+
+fn fork_refused_is_an_error_that_names_it() {
+    // The limit binds no root, and counts all of a user's processes.
+    if geteuid().is_root() {
+        let nobody_else = Uid::from_raw(1_000_000_000 + process::id());
+        setresuid(nobody_else, nobody_else, nobody_else).unwrap();
+        prctl::set_dumpable(true).unwrap();
+        with_ever_more_processes(1);
+    } else {
+        let existing = Existing::new();
+        for (what, make) in &MAKERS[5..] {
+            let error = limited(Resource::RLIMIT_NPROC, 1, || make().unwrap_err());
+            let source = refusal(&error).unwrap_or_else(|| panic!("{what}: {error:?}"));
+            assert_eq!(source.raw_os_error(), Some(nix::libc::EAGAIN), "{what}");
+            existing.works();
+        }
+    }
+}
+
+/// As [`with_ever_more`], for the makers that start something.
+fn with_ever_more_processes(least: u64) {
+    let existing = Existing::new();
+    for (what, make) in &MAKERS[5..] {
+        let mut refusals = 0;
+        let make = |limit| limited(Resource::RLIMIT_NPROC, limit, make);
+        while let Err(error) = make(least + refusals) {
+            let expected = refusal(&error)
+                .is_some_and(|source| source.raw_os_error() == Some(nix::libc::EAGAIN));
+            assert!(expected, "{what}, limit {}: {error:?}", least + refusals);
+            existing.works();
+            refusals += 1;
+            assert!(refusals < 200, "{what}: {error:?}");
+        }
+        assert!(refusals > 0, "{what} was never refused");
+    }
+}
+
+fn a_file_size_limit_is_an_error_that_names_it() {
+    let existing = Existing::new();
+    for (what, make) in &MAKERS[..4] {
+        for limit in [0, 1] {
+            // The signal that comes with this limit would end the program.
+            let error = limited(Resource::RLIMIT_FSIZE, limit, || make().expect_err(what));
+            let source = refusal(&error).unwrap_or_else(|| panic!("{what}: {error:?}"));
+            assert_eq!(source.raw_os_error(), Some(nix::libc::EFBIG), "{what}");
+        }
+    }
+    limited(Resource::RLIMIT_FSIZE, 0, || {
+        existing.works();
+        // What needs no file is had, in children too.
+        for (what, make) in &MAKERS[4..] {
+            make().unwrap_or_else(|error| panic!("{what}: {error}"));
+        }
+        let sizes = |text: Vec<u8>| vec![1u8; text.len()];
+        match Process::new(sizes, (vec![0; 1 << 20],))
+            .start()
+            .and_then(Process::join)
+        {
+            Ok(result) => assert_eq!(result.len(), 1 << 20),
+            Err(error) => assert!(refusal(&error).is_some(), "{error:?}"),
+        }
+        match existing.queue.put(vec![7; 64 << 20]) {
+            Ok(()) => assert_eq!(existing.queue.get().unwrap().len(), 64 << 20),
+            Err(error) => assert!(refusal(&error).is_some(), "{error:?}"),
+        }
+        existing.works();
+    });
+}
+
+fn mmap_refused_is_an_error_that_names_it() {
+    let existing = Existing::new();
+    existing.works();
+    // What is freed here is there for the messages.
+    drop(vec![1u8; 64 * 1024]);
+    for (what, make) in &MAKERS[..4] {
+        let error = limited(Resource::RLIMIT_AS, address_space(), || {
+            make().expect_err(what)
+        });
+        let source = refusal(&error).unwrap_or_else(|| panic!("{what}: {error:?}"));
+        assert_eq!(source.raw_os_error(), Some(nix::libc::ENOMEM), "{what}");
+        assert!(error.to_string().contains("mmap"), "{what}: {error}");
+    }
+    existing.works();
+}
+
+fn mmap_refused_in_a_child_is_an_error_that_names_it() {
+    let output = itself("limits::has_less_memory_than_its_parent")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn has_less_memory_than_its_parent() {
+    if env::var_os(MARK).is_some() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+        setrlimit(Resource::RLIMIT_AS, 1 << 29, hard).unwrap();
+    }
+    multiprocessing::init();
+    let array = Array::<u8>::zeroed(1 << 30).unwrap();
+    let child = Process::new(|array: &Array<u8>| array.get(0), (&array,)).start();
+    let error = child.and_then(Process::join).unwrap_err();
+    assert!(error.to_string().contains("mmap"), "{error}");
+    let pool = Pool::builder()
+        .processes(1)
+        .initializer(|_: &Array<u8>| (), (&array,))
+        .build();
+    let error = pool.err().unwrap();
+    assert!(matches!(error, Error::WorkerStart(_)), "{error:?}");
+    assert!(error.to_string().contains("mmap"), "{error}");
+}
+
+fn a_result_that_cannot_be_sent_is_an_error_that_names_it() {
+    fn limits_itself(len: usize) -> Vec<u8> {
+        let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, 0, hard).unwrap();
+        vec![1; len]
+    }
+    let names_it = |result: Result<Vec<u8>, Error>| match result {
+        Ok(result) => assert_eq!(result.len(), 1 << 20),
+        Err(error) => assert!(error.to_string().contains("large"), "{error}"),
+    };
+    let child = Process::new(limits_itself, (10,)).start().unwrap();
+    assert_eq!(child.join().unwrap().len(), 10);
+    names_it(
+        Process::new(limits_itself, (1 << 20,))
+            .start()
+            .unwrap()
+            .join(),
+    );
+    let pool = Pool::new(1).unwrap();
+    names_it(pool.apply(limits_itself, (1 << 20,)));
+}
+
+fn runs() {
+    multiprocessing::init();
+    println!("ran");
+}
+
+fn marked(executable: &Path, stdin: impl Into<Stdio>) -> Output {
+    Command::new(executable)
+        .env("SHARED_TEST", "limits::runs")
+        .env(MARK, "1")
+        .stdin(stdin)
+        .output()
+        .unwrap()
+}
+
+/// It ran nothing, said why, and exited with a code of its own.
+fn is_refusal(what: &str, output: &Output) {
+    let words = String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code();
+    assert!(output.stdout.is_empty(), "{what}: it ran");
+    assert!(words.contains(MARK), "{what}: {code:?} {words}");
+    assert!(!words.contains("panicked"), "{what}: {words}");
+    // Neither success nor a failure or a panic of the program itself.
+    assert!(
+        code.is_some_and(|code| ![0, 1, 101].contains(&code)),
+        "{what}: {code:?}"
+    );
+}
+
+fn a_mark_without_a_socket_is_refused() {
+    let me = env::current_exe().unwrap();
+    is_refusal("/dev/null", &marked(&me, Stdio::null()));
+    is_refusal("a file", &marked(&me, File::open(&me).unwrap()));
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(&[0; 64]).unwrap();
+    is_refusal("a pipe", &marked(&me, reader));
+    let closed = Command::new("sh")
+        .args(["-c", "exec \"$0\" <&-", me.to_str().unwrap()])
+        .env("SHARED_TEST", "limits::runs")
+        .env(MARK, "1")
+        .output()
+        .unwrap();
+    is_refusal("no stdin", &closed);
+}
+
+fn a_mark_with_a_stranger_at_the_socket_is_refused() {
+    let me = env::current_exe().unwrap();
+    let (here, there) = UnixStream::pair().unwrap();
+    drop(here);
+    is_refusal("a closed socket", &marked(&me, OwnedFd::from(there)));
+
+    let (here, there) = UnixStream::pair().unwrap();
+    here.shutdown(Shutdown::Write).unwrap();
+    is_refusal("a silent socket", &marked(&me, OwnedFd::from(there)));
+
+    for rubbish in [&[0u8; 4096], &[0xff; 4096], &[b'G'; 4096]] {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(rubbish).unwrap();
+        here.shutdown(Shutdown::Write).unwrap();
+        is_refusal("rubbish", &marked(&me, OwnedFd::from(there)));
+    }
+
+    let (here, there) = UnixDatagram::pair().unwrap();
+    here.send(&[0; 64]).unwrap();
+    drop(here);
+    is_refusal("datagrams", &marked(&me, OwnedFd::from(there)));
+
+    let listener = TcpListener::bind("localhost:0").unwrap();
+    let mut here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    here.write_all(&[0; 64]).unwrap();
+    let (there, _) = listener.accept().unwrap();
+    is_refusal("TCP", &marked(&me, OwnedFd::from(there)));
+    is_refusal("a TCP listener", &marked(&me, OwnedFd::from(listener)));
+
+    let name = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.socket", process::id()));
+    let listener = UnixListener::bind(&name).unwrap();
+    fs::remove_file(name).unwrap();
+    is_refusal("a listener", &marked(&me, OwnedFd::from(listener)));
+}
+
+fn a_mark_with_the_socket_of_another_user_is_refused() {
+    if !geteuid().is_root() {
+        return eprintln!("skipped: only root can make another user's socket");
+    }
+    // A socket pair bears the credentials under which it was made.
+    seteuid(Uid::from_raw(12_345)).unwrap();
+    let (_here, there) = UnixStream::pair().unwrap();
+    seteuid(Uid::from_raw(0)).unwrap();
+    is_refusal(
+        "another user",
+        &marked(&env::current_exe().unwrap(), OwnedFd::from(there)),
+    );
+}
+
+fn starts_with_the_mark() {
+    let (_here, there) = UnixStream::pair().unwrap();
+    let output = marked(
+        Path::new(&env::var_os("ORIGINAL").unwrap()),
+        OwnedFd::from(there),
+    );
+    is_refusal("another program", &output);
+}
+
+fn a_mark_with_the_socket_of_another_program_is_refused() {
+    let me = env::current_exe().unwrap();
+    // The same bytes, but not the same file.
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.copy", process::id()));
+    fs::copy(&me, &copy).unwrap();
+    let other = Command::new(&copy)
+        .env("SHARED_TEST", "limits::starts_with_the_mark")
+        .env("ORIGINAL", me)
+        .output();
+    fs::remove_file(copy).unwrap();
+    let other = other.unwrap();
+    assert!(
+        other.status.success(),
+        "{}",
+        String::from_utf8_lossy(&other.stderr)
+    );
+}

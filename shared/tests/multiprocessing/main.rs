@@ -1,0 +1,61 @@
+//! What `shared::multiprocessing` promises, proven under faults.
+//!
+//! A child process is this executable run again, so the target brings its own
+//! `main`, which calls `init` before anything else. Each test then runs in a
+//! process of its own; see [`harness`].
+
+#[macro_use]
+mod harness;
+mod fussy;
+
+mod kill_points;
+mod limits;
+mod memory;
+mod pipe;
+mod pool;
+mod process;
+mod queue;
+
+use std::process::ExitCode;
+
+use harness::Suite;
+
+fn main() -> ExitCode {
+    harness::main(&[
+        Suite {
+            name: "process",
+            tests: process::TESTS,
+            programs: process::PROGRAMS,
+        },
+        Suite {
+            name: "memory",
+            tests: memory::TESTS,
+            programs: &[],
+        },
+        Suite {
+            name: "queue",
+            tests: queue::TESTS,
+            programs: &[],
+        },
+        Suite {
+            name: "pipe",
+            tests: pipe::TESTS,
+            programs: &[],
+        },
+        Suite {
+            name: "pool",
+            tests: pool::TESTS,
+            programs: pool::PROGRAMS,
+        },
+        Suite {
+            name: "limits",
+            tests: limits::TESTS,
+            programs: limits::PROGRAMS,
+        },
+        Suite {
+            name: "kill_points",
+            tests: kill_points::TESTS,
+            programs: &[],
+        },
+    ])
+}

@@ -1,0 +1,341 @@
+//! Pipe: order, ends, boundaries, time-outs.
+
+use std::time::{Duration, Instant};
+use std::{panic, thread};
+
+use nix::sys::signal::{SigHandler, Signal, raise, signal};
+use serde::Serialize;
+use shared::multiprocessing::{Connection, Error, Process, Queue, pipe};
+
+use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
+
+pub const TESTS: &[(&str, fn())] = named![
+    each_end_sends_what_the_other_receives,
+    what_was_sent_is_received_before_eof,
+    sending_to_a_closed_peer_is_broken_pipe_and_no_signal,
+    poll_with_no_time_some_time_and_all_time,
+    poll_is_true_at_the_end,
+    an_empty_message_is_a_message,
+    boundaries_are_kept,
+    a_message_of_256_mib_crosses_whole,
+    a_peer_killed_half_way_through_a_message_ends_recv,
+    a_peer_killed_half_way_through_a_message_ends_send,
+    recv_times_out,
+    a_recv_that_timed_out_half_way_loses_nothing,
+    send_times_out,
+    a_send_that_timed_out_half_way_breaks_no_boundary,
+    a_message_that_cannot_be_encoded_is_an_error_at_send,
+    a_message_that_cannot_be_decoded_is_an_error_at_recv,
+    an_end_that_only_a_child_holds_closes_with_it,
+    many_messages_each_way_at_once,
+];
+
+const LONG: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(50);
+const MIB: usize = 1 << 20;
+
+fn each_end_sends_what_the_other_receives() {
+    let (left, right) = pipe::<String, u64>().unwrap();
+    let measures = |end: Connection<u64, String>| {
+        let text = end.recv().unwrap();
+        end.send(text.len() as u64).unwrap();
+    };
+    let child = Process::new(measures, (right,)).start().unwrap();
+    left.send("hello".to_string()).unwrap();
+    assert_eq!(left.recv().unwrap(), 5);
+    child.join().unwrap();
+}
+
+fn what_was_sent_is_received_before_eof() {
+    let (left, right) = pipe::<u32, ()>().unwrap();
+    let sends = |end: Connection<u32, ()>| (0..100).for_each(|n| end.send(n).unwrap());
+    Process::new(sends, (left,))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    for n in 0..100 {
+        assert_eq!(right.recv().unwrap(), n);
+    }
+    for _ in 0..2 {
+        assert!(matches!(right.recv(), Err(Error::Eof)));
+        assert!(matches!(right.recv_timeout(LONG), Err(Error::Eof)));
+    }
+}
+
+fn sending_to_a_closed_peer_is_broken_pipe_and_no_signal() {
+    // Rust's runtime ignores SIGPIPE; a program may have it back.
+    // SAFETY: the default action is not a handler that could be unsound.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    drop(right);
+    for size in [0, 1, 16 * MIB] {
+        let error = left.send(vec![0; size]).unwrap_err();
+        assert!(matches!(error, Error::BrokenPipe), "{error:?}");
+        let error = left.send_timeout(vec![0; size], LONG).unwrap_err();
+        assert!(matches!(error, Error::BrokenPipe), "{error:?}");
+    }
+}
+
+fn poll_with_no_time_some_time_and_all_time() {
+    let (left, right) = pipe::<u8, u8>().unwrap();
+    assert!(!left.poll(Duration::ZERO).unwrap());
+    let start = Instant::now();
+    assert!(!left.poll(SHORT).unwrap());
+    assert!(start.elapsed() >= SHORT);
+    let echoes = |end: Connection<u8, u8>| {
+        let got = end.recv().unwrap();
+        end.send(got).unwrap();
+        end.recv().unwrap()
+    };
+    let child = Process::new(echoes, (right,)).start().unwrap();
+    left.send(7).unwrap();
+    assert!(left.poll(None).unwrap());
+    assert!(left.poll(Duration::MAX).unwrap());
+    assert!(left.poll(Duration::ZERO).unwrap());
+    // It has taken nothing.
+    assert_eq!(left.recv().unwrap(), 7);
+    assert!(!left.poll(Duration::ZERO).unwrap());
+    left.send(8).unwrap();
+    assert_eq!(child.join().unwrap(), 8);
+}
+
+fn poll_is_true_at_the_end() {
+    let (left, right) = pipe::<(), ()>().unwrap();
+    let waiting = thread::spawn(move || (left.poll(None), left.recv()));
+    drop(right);
+    let (polled, received) = waiting.join().unwrap();
+    assert!(polled.unwrap() && matches!(received, Err(Error::Eof)));
+}
+
+fn an_empty_message_is_a_message() {
+    let (left, right) = pipe::<(), Vec<u8>>().unwrap();
+    for _ in 0..3 {
+        left.send(()).unwrap();
+        right.send(vec![]).unwrap();
+    }
+    for _ in 0..3 {
+        right.recv().unwrap();
+        assert_eq!(left.recv().unwrap(), []);
+    }
+    drop(left);
+    assert!(matches!(right.recv(), Err(Error::Eof)));
+}
+
+fn boundaries_are_kept() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let sizes = [
+        0, 1, 2, 3, 4, 5, 7, 8, 9, 127, 128, 4095, 4096, 4097, 65_535, 65_536, 300_000,
+    ];
+    let sends = |end: Connection<Vec<u8>, ()>, sizes: Vec<usize>| {
+        for size in sizes {
+            end.send(vec![size as u8; size]).unwrap();
+        }
+    };
+    let child = Process::new(sends, (left, sizes.to_vec())).start().unwrap();
+    for size in sizes {
+        assert_eq!(right.recv().unwrap(), vec![size as u8; size]);
+    }
+    assert!(matches!(right.recv(), Err(Error::Eof)));
+    child.join().unwrap();
+}
+
+fn a_message_of_256_mib_crosses_whole() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let sends = |end: Connection<Vec<u8>, ()>| {
+        let mut message = vec![7; 256 * MIB];
+        *message.last_mut().unwrap() = 9;
+        end.send(message).unwrap();
+        end.send(vec![1]).unwrap();
+    };
+    let child = Process::new(sends, (left,)).start().unwrap();
+    let message = right.recv().unwrap();
+    assert!(message.len() == 256 * MIB && message[..256 * MIB - 1].iter().all(|&byte| byte == 7));
+    assert_eq!(message.last(), Some(&9));
+    drop(message);
+    assert_eq!(right.recv().unwrap(), [1]);
+    child.join().unwrap();
+}
+
+fn a_peer_killed_half_way_through_a_message_ends_recv() {
+    fn sends(end: Connection<Vec<u8>, ()>, size: usize) {
+        loop {
+            end.send(vec![7; size]).unwrap();
+        }
+    }
+    // Small ones, and ones that no pipe of the system holds.
+    for (size, delay) in [(10, 0), (60_000, 1), (MIB, 1), (MIB, 7), (8 * MIB, 3)] {
+        let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+        let child = Process::new(sends, (left, size)).start().unwrap();
+        assert_eq!(right.recv().unwrap().len(), size);
+        thread::sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        let error = loop {
+            match right.recv() {
+                Ok(message) => assert!(message.len() == size && message.iter().all(|&b| b == 7)),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::Eof | Error::Corrupt(_)), "{error:?}");
+        assert!(matches!(right.recv(), Err(Error::Eof)));
+        assert!(child.join().is_err());
+    }
+}
+
+fn a_peer_killed_half_way_through_a_message_ends_send() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let begun = Queue::new().unwrap();
+    let dies = |end: Connection<(), Vec<u8>>, begun: &Queue<()>| {
+        // Some of it is here, and more is on its way.
+        end.poll(None).unwrap();
+        begun.put(()).unwrap();
+        raise(Signal::SIGKILL).unwrap();
+    };
+    let child = Process::new(dies, (right, &begun)).start().unwrap();
+    let error = loop {
+        if let Err(error) = left.send(vec![7; 4 * MIB]) {
+            break error;
+        }
+    };
+    assert!(matches!(error, Error::BrokenPipe), "{error:?}");
+    begun.get().unwrap();
+    assert!(child.join().is_err());
+}
+
+fn recv_times_out() {
+    let (left, right) = pipe::<u8, ()>().unwrap();
+    for time in [Duration::ZERO, SHORT] {
+        let start = Instant::now();
+        assert!(matches!(right.recv_timeout(time), Err(Error::Timeout)));
+        assert!(start.elapsed() >= time);
+    }
+    left.send(1).unwrap();
+    assert_eq!(right.recv_timeout(Duration::ZERO).unwrap(), 1);
+    left.send(2).unwrap();
+    assert_eq!(right.recv_timeout(Duration::MAX).unwrap(), 2);
+}
+
+fn a_recv_that_timed_out_half_way_loses_nothing() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let sending = thread::spawn(move || {
+        left.send(vec![7; 64 * MIB]).unwrap();
+        left.send(vec![8]).unwrap();
+    });
+    let mut timeouts = 0;
+    let message = loop {
+        match right.recv_timeout(Duration::from_micros(200)) {
+            Ok(message) => break message,
+            Err(Error::Timeout) => timeouts += 1,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(message.len() == 64 * MIB && message.iter().all(|&byte| byte == 7));
+    assert!(timeouts > 0, "it was to time out half way");
+    assert_eq!(right.recv().unwrap(), [8]);
+    sending.join().unwrap();
+}
+
+fn send_times_out() {
+    let (left, right) = pipe::<[u64; 32], ()>().unwrap();
+    fill(&left, [7; 32]);
+    let start = Instant::now();
+    assert!(matches!(
+        left.send_timeout([7; 32], SHORT),
+        Err(Error::Timeout)
+    ));
+    assert!(start.elapsed() >= SHORT);
+    // It goes on when there is room.
+    thread::scope(|scope| {
+        scope.spawn(|| left.send([8; 32]).unwrap());
+        while right.recv().unwrap() == [7; 32] {}
+    });
+    assert!(!right.poll(Duration::ZERO).unwrap());
+}
+
+/// Sends until there is no room.
+fn fill<S: Copy + Serialize + 'static, R>(end: &Connection<S, R>, message: S) {
+    for _ in 0..1_000_000 {
+        match end.send_timeout(message, Duration::ZERO) {
+            Ok(()) => {}
+            Err(Error::Timeout) => return,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    panic!("it takes no end of messages");
+}
+
+fn a_send_that_timed_out_half_way_breaks_no_boundary() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    left.send(vec![1]).unwrap();
+    // Until one does not fit, be it for its size or for the many before it.
+    while left.send_timeout(vec![2; MIB], SHORT).is_ok() {}
+    let receiving = thread::spawn(move || {
+        let messages = std::iter::from_fn(|| right.recv().ok());
+        messages
+            .map(|message| (message.first().copied(), message.len()))
+            .collect::<Vec<_>>()
+    });
+    // Whether it can still be sent to is not said, what arrives is.
+    _ = left.send(vec![3]);
+    drop(left);
+    let received = receiving.join().unwrap();
+    assert_eq!(received[0], (Some(1), 1));
+    for message in received {
+        assert!(
+            [(Some(1), 1), (Some(2), MIB), (Some(3), 1)].contains(&message),
+            "{message:?}"
+        );
+    }
+}
+
+fn a_message_that_cannot_be_encoded_is_an_error_at_send() {
+    let (left, right) = pipe::<Fussy, ()>().unwrap();
+    assert!(matches!(
+        left.send(Fussy(UNENCODABLE)),
+        Err(Error::Encode(_))
+    ));
+    left.send(Fussy(1)).unwrap();
+    assert_eq!(right.recv().unwrap(), Fussy(1));
+}
+
+fn a_message_that_cannot_be_decoded_is_an_error_at_recv() {
+    let (left, right) = pipe::<Fussy, ()>().unwrap();
+    left.send(Fussy(UNDECODABLE)).unwrap();
+    left.send(Fussy(1)).unwrap();
+    assert!(matches!(right.recv(), Err(Error::Decode(_))));
+    assert_eq!(right.recv().unwrap(), Fussy(1));
+}
+
+fn an_end_that_only_a_child_holds_closes_with_it() {
+    let (left, right) = pipe::<(), ()>().unwrap();
+    let child = Process::new(|end: Connection<(), ()>| drop(end.recv()), (right,))
+        .start()
+        .unwrap();
+    // Others that are started meanwhile do not hold it open.
+    let bystander = Process::new(|| thread::park(), ())
+        .daemon(true)
+        .start()
+        .unwrap();
+    child.kill().unwrap();
+    assert!(matches!(left.recv(), Err(Error::Eof)));
+    assert!(matches!(left.send(()), Err(Error::BrokenPipe)));
+    drop((child, bystander));
+}
+
+fn many_messages_each_way_at_once() {
+    let (left, right) = pipe::<u32, u32>().unwrap();
+    let answers = |end: Connection<u32, u32>| {
+        for _ in 0..10_000 {
+            let got = end.recv().unwrap();
+            end.send(got + 1).unwrap();
+        }
+    };
+    let child = Process::new(answers, (right,)).start().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| (0..10_000).for_each(|n| left.send(n).unwrap()));
+        for n in 0..10_000 {
+            assert_eq!(left.recv().unwrap(), n + 1);
+        }
+    });
+    child.join().unwrap();
+}

@@ -1,0 +1,831 @@
+//! Process: its result, its failures, its end, its arguments.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, hint, io, panic, thread};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+use nix::unistd::{Pid, getuid};
+use serde::{Deserialize, Serialize};
+use shared::multiprocessing::{self, Array, Connection, Error, Pool, Process, Queue, Value, pipe};
+
+use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
+use crate::harness::{MARK, children, itself, reap_orphans, skip, within};
+
+pub const TESTS: &[(&str, fn())] = named![
+    the_result_comes_through_join,
+    a_result_of_64_mib_comes_through_join,
+    a_result_that_nobody_joins_does_not_hold_the_child_up,
+    a_panic_is_an_error_with_message_place_and_backtrace,
+    a_panic_without_words_is_an_error,
+    a_panic_is_printed_as_in_any_program,
+    a_signal_is_an_error_that_names_it,
+    an_exit_is_an_error_that_names_its_code,
+    exitcode_is_signed_as_in_python,
+    join_timeout_tells_whether_it_has_ended,
+    what_acts_on_a_child_is_a_no_op_once_it_has_ended,
+    kill_spares_whoever_has_the_number_now,
+    start_before_init_is_an_error,
+    a_child_that_dies_before_its_handshake_is_an_error,
+    a_child_that_never_calls_init_is_an_error,
+    dropping_a_handle_waits_for_the_child,
+    dropping_the_handle_of_a_daemon_kills_it,
+    children_start_children,
+    a_child_outlives_the_thread_that_started_it,
+    when_the_parent_is_killed_every_descendant_is_gone_within_a_second,
+    starting_is_safe_in_a_program_of_many_threads,
+    a_child_has_a_name_a_number_and_a_life,
+    a_child_keeps_the_arguments_and_reads_nothing,
+    a_child_holds_no_descriptor_that_it_was_not_given,
+    the_mark_reaches_no_other_program,
+    up_to_eight_arguments_cross,
+    any_serde_type_crosses,
+    handles_cross_inside_other_values,
+    three_hundred_handles_cross_at_once,
+    an_argument_that_cannot_be_encoded_is_an_error_at_start,
+    an_argument_that_cannot_be_decoded_is_an_error_at_join,
+    a_result_that_cannot_cross_is_an_error_at_join,
+    a_handle_encoded_anywhere_else_is_an_error_that_says_so,
+];
+
+pub const PROGRAMS: &[(&str, fn())] = named![
+    starts_before_init,
+    dies_before_its_handshake,
+    never_calls_init,
+    family,
+    first_of_its_namespace,
+    prints_its_panic,
+    counts_its_descriptors,
+];
+
+fn the_result_comes_through_join() {
+    let child = Process::new(|text: String| text.len(), ("four".to_string(),));
+    assert_eq!(child.start().unwrap().join().unwrap(), 4);
+    let child = Process::new(
+        |a: u8, b: String| b.len() + a as usize,
+        (1, "x".to_string()),
+    );
+    assert_eq!(child.start().unwrap().join().unwrap(), 2);
+    Process::new(|| (), ()).start().unwrap().join().unwrap();
+}
+
+const MIB: usize = 1 << 20;
+
+fn a_result_of_64_mib_comes_through_join() {
+    let child = Process::new(|len: usize| vec![7u8; len], (64 * MIB,))
+        .start()
+        .unwrap();
+    let result = child.join().unwrap();
+    assert!(result.len() == 64 * MIB && result.iter().all(|&byte| byte == 7));
+}
+
+fn a_result_that_nobody_joins_does_not_hold_the_child_up() {
+    let child = Process::new(|len: usize| vec![7u8; len], (MIB,))
+        .start()
+        .unwrap();
+    within(Duration::from_secs(20), || !child.is_alive()).unwrap();
+    assert_eq!(child.exitcode(), Some(0));
+    assert_eq!(child.join().unwrap().len(), MIB);
+}
+
+const SPILL: u32 = line!() + 2;
+fn spill(what: String) -> u64 {
+    panic!("no {what} left")
+}
+
+fn a_panic_is_an_error_with_message_place_and_backtrace() {
+    let child = Process::new(spill, ("milk".to_string(),)).start().unwrap();
+    let its = child.pid();
+    let error = child.join().unwrap_err();
+    let told = error.to_string();
+    let Error::Panicked {
+        pid,
+        message,
+        location,
+        backtrace,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!((pid, message.as_str()), (its, "no milk left"));
+    assert!(
+        location.starts_with(&format!("{}:{SPILL}:", file!())),
+        "{location}"
+    );
+    assert!(backtrace.contains("spill"), "{backtrace}");
+    for part in [its.to_string(), message, location] {
+        assert!(told.contains(&part), "{told:?} does not tell {part:?}");
+    }
+}
+
+fn a_panic_without_words_is_an_error() {
+    let silent = |how: u8| -> u8 {
+        match how {
+            0 => panic::panic_any(7),
+            1 => panic::resume_unwind(Box::new("unwound")),
+            _ => panic!(),
+        }
+    };
+    for how in 0..3 {
+        let error = Process::new(silent, (how,))
+            .start()
+            .unwrap()
+            .join()
+            .unwrap_err();
+        assert!(matches!(error, Error::Panicked { .. }), "{error:?}");
+    }
+}
+
+fn prints_its_panic() {
+    multiprocessing::init();
+    _ = Process::new(spill, ("milk".to_string(),))
+        .name("cook")
+        .start()
+        .unwrap()
+        .join();
+}
+
+fn a_panic_is_printed_as_in_any_program() {
+    let output = itself("process::prints_its_panic").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.matches("no milk left").count(), 1, "{stderr}");
+    assert!(
+        stderr.contains(&format!("{}:{SPILL}:", file!())),
+        "{stderr}"
+    );
+}
+
+fn raises(signal: i32) {
+    let signal = Signal::try_from(signal).unwrap();
+    // The first SIGSEGV meets the handler that Rust has for stack overflows,
+    // which restores the default and returns.
+    loop {
+        raise(signal).unwrap();
+    }
+}
+
+fn a_signal_is_an_error_that_names_it() {
+    use Signal::{SIGABRT, SIGKILL, SIGSEGV, SIGTERM};
+    for sent in [SIGKILL, SIGTERM, SIGSEGV, SIGABRT] {
+        let child = Process::new(raises, (sent as i32,)).start().unwrap();
+        let its = child.pid();
+        match child.join() {
+            Err(error @ Error::Killed { pid, signal }) => {
+                assert_eq!((pid, signal), (its, sent as i32));
+                assert!(error.to_string().contains(sent.as_str()), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn an_exit_is_an_error_that_names_its_code() {
+    for sent in [3, 0, 255] {
+        let child = Process::new(|code: i32| -> u8 { process::exit(code) }, (sent,))
+            .start()
+            .unwrap();
+        let its = child.pid();
+        match child.join() {
+            Err(Error::Exited { pid, code }) => assert_eq!((pid, code), (its, sent)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A child that ends when it is told to.
+fn waiting() -> (Process<()>, Connection<(), ()>) {
+    let (here, there) = pipe::<(), ()>().unwrap();
+    let child = Process::new(waits, (there,)).start().unwrap();
+    here.recv().unwrap();
+    (child, here)
+}
+
+fn waits(gate: Connection<(), ()>) {
+    gate.send(()).unwrap();
+    gate.recv().unwrap();
+}
+
+fn exitcode_is_signed_as_in_python() {
+    let (child, gate) = waiting();
+    assert_eq!(child.exitcode(), None);
+    gate.send(()).unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(0));
+
+    let (child, _gate) = waiting();
+    child.terminate().unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(-15));
+
+    let (child, _gate) = waiting();
+    child.kill().unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(-9));
+
+    let child = Process::new(|| -> u8 { process::exit(3) }, ())
+        .start()
+        .unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(3));
+
+    let child = Process::new(|| -> u8 { panic!("1 in Python, too") }, ())
+        .start()
+        .unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(1));
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn join_timeout_tells_whether_it_has_ended() {
+    let (child, gate) = waiting();
+    assert!(!child.join_timeout(Duration::ZERO).unwrap());
+    let start = Instant::now();
+    assert!(!child.join_timeout(Duration::from_millis(50)).unwrap());
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    gate.send(()).unwrap();
+    assert!(child.join_timeout(Duration::MAX).unwrap());
+    assert!(child.join_timeout(Duration::ZERO).unwrap());
+    child.join().unwrap();
+}
+
+fn what_acts_on_a_child_is_a_no_op_once_it_has_ended() {
+    let (child, gate) = waiting();
+    gate.send(()).unwrap();
+    // Nobody has asked yet, so it may have ended without being reaped.
+    within(LONG, || !child.is_alive()).unwrap();
+    for _ in 0..2 {
+        child.terminate().unwrap();
+        child.kill().unwrap();
+        assert!(child.join_timeout(LONG).unwrap());
+        assert_eq!(child.exitcode(), Some(0));
+    }
+    child.join().unwrap();
+}
+
+fn kill_spares_whoever_has_the_number_now() {
+    // A namespace of its own, in which it may choose the next number.
+    let namespace = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID;
+    let user = getuid();
+    if let Err(errno) = unshare(namespace) {
+        return skip(&format!(
+            "no namespace of process numbers is to be had: {errno}"
+        ));
+    }
+    // Its first process is root there.
+    fs::write("/proc/self/uid_map", format!("0 {user} 1")).unwrap();
+    let output = itself("process::first_of_its_namespace").output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn first_of_its_namespace() {
+    multiprocessing::init();
+    for act in [Process::kill, Process::terminate] {
+        let (child, gate) = waiting();
+        let number = child.pid();
+        gate.send(()).unwrap();
+        // Somebody else reaps it: the number is free and nobody told the handle.
+        waitpid(Pid::from_raw(number as i32), None).unwrap();
+        fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
+        let mut innocent = Command::new("sleep").arg("1000").spawn().unwrap();
+        assert_eq!(innocent.id(), number, "the number was to be used again");
+
+        act(&child).unwrap();
+        assert!(child.join_timeout(LONG).unwrap());
+        assert!(!child.is_alive());
+        assert_eq!(innocent.try_wait().unwrap(), None);
+        // Nor is its end taken for the child's, or from who waits for it.
+        innocent.kill().unwrap();
+        let ended = Id::Pid(Pid::from_raw(number as i32));
+        waitid(ended, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        assert_ne!(child.exitcode(), Some(-9));
+        drop(child);
+        assert_eq!(innocent.wait().unwrap().signal(), Some(9));
+    }
+}
+
+fn starts_before_init() {
+    let error = Process::new(|| println!("ran"), ()).start().err();
+    assert!(matches!(error, Some(Error::NotInitialized)), "{error:?}");
+    println!("{}", error.unwrap());
+    assert!(matches!(Pool::new(1).err().unwrap(), Error::NotInitialized));
+}
+
+fn start_before_init_is_an_error() {
+    let output = itself("process::starts_before_init")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("init()") && !told.contains("ran"), "{told}");
+}
+
+fn dies_before_its_handshake() {
+    if env::var_os(MARK).is_some() {
+        match env::var("END").unwrap().as_str() {
+            "exit" => process::exit(7),
+            _ => raises(Signal::SIGKILL as i32),
+        }
+    }
+    multiprocessing::init();
+    let argument = vec![0u8; env::var("SIZE").unwrap().parse().unwrap()];
+    // The one place to learn of it is `start` or `join`.
+    let error = Process::new(|_: Vec<u8>| (), (argument,))
+        .start()
+        .and_then(Process::join)
+        .expect_err("nothing ran");
+    println!("{error:?}");
+}
+
+fn a_child_that_dies_before_its_handshake_is_an_error() {
+    for size in [0, 64 * MIB] {
+        for (end, told) in [
+            ("exit", "Exited { pid: 0, code: 7 }"),
+            ("kill", "Killed { pid: 0, signal: 9 }"),
+        ] {
+            let output = itself("process::dies_before_its_handshake")
+                .env("END", end)
+                .env("SIZE", size.to_string())
+                .stderr(Stdio::inherit())
+                .output()
+                .unwrap();
+            assert_eq!(without_numbers(&output.stdout), format!("{told}\n"));
+        }
+    }
+}
+
+/// What was printed, with every `pid: N` as `pid: 0`.
+fn without_numbers(output: &[u8]) -> String {
+    let mut parts = str::from_utf8(output).unwrap().split("pid: ");
+    let first = parts.next().unwrap().to_string();
+    parts.fold(first, |text, part| {
+        text + "pid: 0" + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    })
+}
+
+fn never_calls_init() {
+    if env::var_os(MARK).is_none() {
+        multiprocessing::init();
+        let error = Process::new(|| (), ())
+            .start()
+            .and_then(Process::join)
+            .expect_err("nothing ran");
+        println!("{error:?}");
+    }
+    // The child does what the rest of this program does, and ends well.
+}
+
+fn a_child_that_never_calls_init_is_an_error() {
+    let output = itself("process::never_calls_init")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert_eq!(
+        without_numbers(&output.stdout),
+        "Exited { pid: 0, code: 0 }\n"
+    );
+}
+
+fn dropping_a_handle_waits_for_the_child() {
+    let ended = Value::new(0u8).unwrap();
+    let child = Process::new(
+        |ended: &Value<u8>| {
+            thread::sleep(Duration::from_millis(200));
+            ended.set(1);
+        },
+        (&ended,),
+    );
+    let child = child.start().unwrap();
+    let pid = Pid::from_raw(child.pid() as i32);
+    drop(child);
+    assert_eq!(ended.get(), 1);
+    assert_eq!(kill(pid, None), Err(Errno::ESRCH));
+}
+
+fn dropping_the_handle_of_a_daemon_kills_it() {
+    let (here, there) = pipe::<(), ()>().unwrap();
+    let child = Process::new(
+        |gate: Connection<(), ()>| {
+            gate.send(()).unwrap();
+            spins();
+        },
+        (there,),
+    );
+    let child = child.daemon(true).start().unwrap();
+    here.recv().unwrap();
+    let pid = Pid::from_raw(child.pid() as i32);
+    drop(child);
+    assert_eq!(kill(pid, None), Err(Errno::ESRCH));
+}
+
+fn spins() {
+    loop {
+        hint::spin_loop();
+    }
+}
+
+fn factorial(n: u64) -> u64 {
+    match n {
+        0 => 1,
+        n => {
+            n * Process::new(factorial, (n - 1,))
+                .start()
+                .unwrap()
+                .join()
+                .unwrap()
+        }
+    }
+}
+
+fn children_start_children() {
+    assert_eq!(
+        Process::new(factorial, (5,))
+            .start()
+            .unwrap()
+            .join()
+            .unwrap(),
+        120
+    );
+}
+
+fn a_child_outlives_the_thread_that_started_it() {
+    let (child, gate) = thread::spawn(waiting).join().unwrap();
+    // A signal for the end of that thread would come about now.
+    assert!(!child.join_timeout(Duration::from_millis(200)).unwrap());
+    gate.send(()).unwrap();
+    child.join().unwrap();
+}
+
+fn settle(ready: &Queue<u32>, full: &Queue<u8>, generations: u8) {
+    // Each of these says that it is there, then does one thing for ever.
+    fn idles(ready: &Queue<u32>, empty: &Queue<u8>) {
+        ready.put(process::id()).unwrap();
+        empty.get().unwrap();
+    }
+    fn listens(ready: &Queue<u32>, silent: Connection<(), ()>) {
+        ready.put(process::id()).unwrap();
+        silent.recv().unwrap();
+    }
+    fn works(ready: &Queue<u32>) {
+        ready.put(process::id()).unwrap();
+        spins();
+    }
+    fn sends(ready: &Queue<u32>, unread: Connection<Vec<u8>, ()>) {
+        ready.put(process::id()).unwrap();
+        // The first ones go in, the last one does not.
+        loop {
+            unread.send(vec![0; 10_000]).unwrap();
+        }
+    }
+    fn puts(ready: &Queue<u32>, full: &Queue<u8>) {
+        ready.put(process::id()).unwrap();
+        full.put(1).unwrap();
+    }
+    let empty = Queue::new().unwrap();
+    let (silent, listening) = pipe().unwrap();
+    let (sending, unread) = pipe::<Vec<u8>, ()>().unwrap();
+    let mut all = vec![
+        Process::new(idles, (ready, &empty)).start().unwrap(),
+        Process::new(listens, (ready, listening)).start().unwrap(),
+        Process::new(works, (ready,)).start().unwrap(),
+        Process::new(sends, (ready, sending)).start().unwrap(),
+        Process::new(puts, (ready, full)).start().unwrap(),
+    ];
+    let idle = Pool::new(1).unwrap();
+    let busy = Pool::builder()
+        .processes(1)
+        .initializer(stays, (ready,))
+        .build()
+        .unwrap();
+    let spinning = busy.apply_async(spins, ()).unwrap();
+    if generations > 1 {
+        all.push(
+            Process::new(settle, (ready, full, generations - 1))
+                .start()
+                .unwrap(),
+        );
+    }
+    ready.put(process::id()).unwrap();
+    thread::park();
+    drop((silent, unread, idle, spinning, busy, all));
+}
+
+fn stays(ready: &Queue<u32>) {
+    ready.put(process::id()).unwrap();
+}
+
+const GENERATIONS: u8 = 2;
+/// What `settle` starts and itself, but not its idle pool's worker.
+const SETTLERS: usize = 7;
+
+fn family() {
+    multiprocessing::init();
+    let ready = Queue::new().unwrap();
+    let full = Queue::with_maxsize(1).unwrap();
+    full.put(0).unwrap();
+    thread::spawn({
+        let ready = ready.clone();
+        move || settle(&ready, &full, GENERATIONS)
+    });
+    for _ in 0..SETTLERS * GENERATIONS as usize {
+        ready.get().unwrap();
+    }
+    println!("ready");
+    thread::park();
+}
+
+fn when_the_parent_is_killed_every_descendant_is_gone_within_a_second() {
+    let mut parent = itself("process::family")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(parent.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "ready\n");
+    let generation = children(parent.id());
+    let next = generation
+        .iter()
+        .map(|&child| children(child as u32).len())
+        .max();
+    assert!(
+        generation.len() > SETTLERS && next >= Some(SETTLERS),
+        "{generation:?}, {next:?}"
+    );
+
+    parent.kill().unwrap();
+    let start = Instant::now();
+    parent.wait().unwrap();
+    reap_orphans();
+    let time = start.elapsed();
+    assert!(time < Duration::from_secs(1), "it took {time:?}");
+}
+
+fn starting_is_safe_in_a_program_of_many_threads() {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            // Whatever a fork could catch half way: the heap, the
+            // environment, the standard streams, descriptors.
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let text = format!("{:?}", vec![env::var_os("PATH"); 10]);
+                    io::sink().write_all(text.as_bytes()).unwrap();
+                    io::stdout().lock().flush().unwrap();
+                    fs::File::open("/dev/null").unwrap();
+                }
+            });
+        }
+        let starters: Vec<_> = (0..4u64)
+            .map(|n| {
+                scope.spawn(move || {
+                    for i in 0..8 {
+                        let add = |a: u64, b: u64| format!("{}", a + b);
+                        let child = Process::new(add, (n, i)).start().unwrap();
+                        assert_eq!(child.join().unwrap(), (n + i).to_string());
+                    }
+                })
+            })
+            .collect();
+        for starter in starters {
+            starter.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+fn a_child_has_a_name_a_number_and_a_life() {
+    let child = Process::new(process::id, ())
+        .name("worker-1")
+        .start()
+        .unwrap();
+    assert_eq!(child.name(), "worker-1");
+    let pid = child.pid();
+    assert_ne!(pid, process::id());
+    assert_eq!(child.join().unwrap(), pid);
+
+    let (child, gate) = waiting();
+    assert!(child.name().starts_with("Process-"), "{}", child.name());
+    assert!(child.is_alive());
+    gate.send(()).unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert!(!child.is_alive());
+}
+
+fn a_child_keeps_the_arguments_and_reads_nothing() {
+    fn looks() -> (Vec<String>, String) {
+        let mut input = String::new();
+        io::stdin().read_to_string(&mut input).unwrap();
+        (env::args().collect(), input)
+    }
+    let (arguments, input) = Process::new(looks, ()).start().unwrap().join().unwrap();
+    assert_eq!(arguments, env::args().collect::<Vec<_>>());
+    assert_eq!(input, "");
+}
+
+fn open_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn counts_its_descriptors() {
+    println!("{}", open_descriptors());
+}
+
+fn a_child_holds_no_descriptor_that_it_was_not_given() {
+    let count = || {
+        Process::new(open_descriptors, ())
+            .start()
+            .unwrap()
+            .join()
+            .unwrap()
+    };
+    let program = || {
+        itself("process::counts_its_descriptors")
+            .output()
+            .unwrap()
+            .stdout
+    };
+    let (few, bare) = (count(), program());
+    let _held = (
+        Value::new(0).unwrap(),
+        Queue::<u8>::new().unwrap(),
+        pipe::<(), ()>().unwrap(),
+        Pool::new(1).unwrap(),
+    );
+    // The gate goes first, or the child would be waited for in vain.
+    let (_child, _gate) = waiting();
+    assert_eq!(count(), few);
+    assert_eq!(program(), bare);
+}
+
+fn the_mark_reaches_no_other_program() {
+    fn environment() -> Vec<u8> {
+        Command::new("env").output().unwrap().stdout
+    }
+    let environment = Process::new(environment, ())
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    let environment = String::from_utf8(environment).unwrap();
+    assert!(
+        environment.contains("SHARED_TEST=") && !environment.contains(MARK),
+        "{environment}"
+    );
+}
+
+fn up_to_eight_arguments_cross() {
+    macro_rules! sum_of {
+        ($($name:ident)*) => {
+            let child = Process::new(|$($name: u64),*| 0 $(+ $name)*, ($(stringify!($name).len() as u64,)*));
+            assert_eq!(child.start().unwrap().join().unwrap(), 0 $(+ stringify!($name).len() as u64)*);
+        };
+    }
+    sum_of!();
+    sum_of!(a);
+    sum_of!(a bb);
+    sum_of!(a bb ccc);
+    sum_of!(a bb ccc dddd);
+    sum_of!(a bb ccc dddd eeeee);
+    sum_of!(a bb ccc dddd eeeee ffffff);
+    sum_of!(a bb ccc dddd eeeee ffffff ggggggg);
+    sum_of!(a bb ccc dddd eeeee ffffff ggggggg hhhhhhhh);
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+enum Shape {
+    Nothing,
+    Circle { radius: f64 },
+    Group(Vec<Shape>, HashMap<String, Option<char>>),
+}
+
+fn any_serde_type_crosses() {
+    let shape = Shape::Group(
+        vec![Shape::Nothing, Shape::Circle { radius: 0.5 }],
+        HashMap::from([("ключ".to_string(), Some('🦀')), (String::new(), None)]),
+    );
+    let exact = (
+        u128::MAX,
+        i64::MIN,
+        f32::MIN_POSITIVE,
+        Duration::MAX,
+        [true, false],
+    );
+    let same = |shape: &Shape, exact: (u128, i64, f32, Duration, [bool; 2])| (exact, shape.clone());
+    let child = Process::new(same, (&shape, exact));
+    assert_eq!(child.start().unwrap().join().unwrap(), (exact, shape));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Desk {
+    inbox: Queue<String>,
+    outbox: Option<Connection<u64, ()>>,
+    counters: HashMap<String, Value<u64>>,
+}
+
+fn handles_cross_inside_other_values() {
+    fn works_at(desk: Desk, twice: [Array<u8>; 2]) {
+        desk.counters["letters"].set(desk.inbox.get().unwrap().len() as u64);
+        desk.outbox.unwrap().send(42).unwrap();
+        twice[0].set(0, 1);
+        assert_eq!(twice[1].get(0), 1);
+    }
+    let (here, there) = pipe().unwrap();
+    let letters = Value::new(0).unwrap();
+    let inbox = Queue::new().unwrap();
+    inbox.put("hello".to_string()).unwrap();
+    let desk = Desk {
+        inbox,
+        outbox: Some(there),
+        counters: HashMap::from([("letters".to_string(), letters.clone())]),
+    };
+    let array = Array::new([0u8]).unwrap();
+    let child = Process::new(works_at, (desk, [array.clone(), array.clone()]))
+        .start()
+        .unwrap();
+    assert_eq!(here.recv().unwrap(), 42);
+    child.join().unwrap();
+    assert_eq!((letters.get(), array.get(0)), (5, 1));
+}
+
+fn three_hundred_handles_cross_at_once() {
+    let values: Vec<_> = (0..300).map(|n| Value::new(n).unwrap()).collect();
+    fn negate(values: &Vec<Value<i32>>) {
+        for value in values {
+            *value.lock().unwrap() *= -1;
+        }
+    }
+    Process::new(negate, (&values,))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    let values: Vec<_> = values.iter().map(Value::get).collect();
+    assert_eq!(values, (0..300).map(|n| -n).collect::<Vec<_>>());
+}
+
+fn an_argument_that_cannot_be_encoded_is_an_error_at_start() {
+    let child = Process::new(|_: Fussy| (), (Fussy(UNENCODABLE),));
+    let error = child.start().err();
+    assert!(matches!(error, Some(Error::Encode(_))), "{error:?}");
+}
+
+fn an_argument_that_cannot_be_decoded_is_an_error_at_join() {
+    let child = Process::new(|_: u8, _: Fussy| (), (1, Fussy(UNDECODABLE)))
+        .start()
+        .unwrap();
+    let error = child.join().unwrap_err();
+    assert!(matches!(error, Error::Decode(_)), "{error:?}");
+}
+
+fn a_result_that_cannot_cross_is_an_error_at_join() {
+    let child = Process::new(Fussy, (UNENCODABLE,)).start().unwrap();
+    let error = child.join().err();
+    assert!(matches!(error, Some(Error::Encode(_))), "{error:?}");
+    let child = Process::new(Fussy, (UNDECODABLE,)).start().unwrap();
+    let error = child.join().err();
+    assert!(matches!(error, Some(Error::Decode(_))), "{error:?}");
+}
+
+fn a_handle_encoded_anywhere_else_is_an_error_that_says_so() {
+    let value = Value::new(0).unwrap();
+    let told = |error: &dyn std::fmt::Display| {
+        let text = error.to_string();
+        assert!(
+            text.contains("argument") && text.contains("start"),
+            "{text:?}"
+        );
+    };
+    let queue = Queue::<Value<i32>>::new().unwrap();
+    match queue.put(value.clone()) {
+        Err(error @ Error::Encode(_)) => told(&error),
+        other => panic!("{other:?}"),
+    }
+    let (left, _right) = pipe::<Value<i32>, ()>().unwrap();
+    match left.send(value.clone()) {
+        Err(error @ Error::Encode(_)) => told(&error),
+        other => panic!("{other:?}"),
+    }
+    let child = Process::new(|value: Value<i32>| value, (value.clone(),))
+        .start()
+        .unwrap();
+    match child.join() {
+        Err(error @ Error::Encode(_)) => told(&error),
+        other => panic!("{:?}", other.err()),
+    }
+    assert!(postcard::to_stdvec(&value).is_err());
+    assert!(postcard::from_bytes::<Value<i32>>(&[0; 8]).is_err());
+}

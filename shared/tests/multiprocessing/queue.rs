@@ -1,0 +1,510 @@
+//! Queue: order, bounds, memory, damage. For deaths see `kill_points`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use shared::multiprocessing::{Error, Process, Queue};
+
+use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
+use crate::harness::{is_waiting, memfds, shared_memory, within};
+
+pub const TESTS: &[(&str, fn())] = named![
+    each_producer_is_first_in_first_out,
+    four_producers_and_four_consumers_lose_and_double_nothing,
+    ten_thousand_items_are_put_and_joined_before_anyone_reads,
+    an_item_of_200_kb_is_put_and_joined_before_anyone_reads,
+    an_item_of_256_mib_crosses_whole,
+    a_backlog_of_a_million_items_gives_its_memory_back,
+    a_queue_that_is_used_for_ever_stays_small,
+    items_of_every_size_cross_whole,
+    len_and_is_empty_are_exact,
+    an_empty_queue_says_so_times_out_and_blocks,
+    a_full_queue_says_so_times_out_and_blocks,
+    a_bound_holds_for_every_producer,
+    a_maxsize_of_zero_is_no_bound,
+    an_item_that_cannot_be_encoded_is_an_error_at_put,
+    an_item_that_cannot_be_decoded_is_an_error_at_get,
+    a_corrupt_item_is_an_error_and_the_next_is_fine,
+    a_corrupt_frame_is_an_error_in_bounded_memory,
+    items_stay_when_every_other_process_has_gone,
+    one_killed_asleep_in_get_takes_nothing_along,
+    one_killed_asleep_in_put_takes_nothing_along,
+];
+
+const LONG: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(50);
+const MIB: usize = 1 << 20;
+
+fn puts(queue: &Queue<(u32, u32)>, producer: u32, items: u32) {
+    for n in 0..items {
+        queue.put((producer, n)).unwrap();
+    }
+}
+
+fn each_producer_is_first_in_first_out() {
+    for queue in [Queue::new().unwrap(), Queue::with_maxsize(3).unwrap()] {
+        let producers: Vec<_> = (0..4)
+            .map(|producer| {
+                Process::new(puts, (&queue, producer, 5_000))
+                    .start()
+                    .unwrap()
+            })
+            .collect();
+        let mut next = [0; 4];
+        for _ in 0..4 * 5_000 {
+            let (producer, n) = queue.get_timeout(LONG).unwrap();
+            assert_eq!(n, next[producer as usize]);
+            next[producer as usize] += 1;
+        }
+        assert!(queue.is_empty());
+        producers
+            .into_iter()
+            .for_each(|producer| producer.join().unwrap());
+    }
+}
+
+const END: (u32, u32) = (u32::MAX, 0);
+
+fn four_producers_and_four_consumers_lose_and_double_nothing() {
+    fn gets(queue: &Queue<(u32, u32)>) -> Vec<(u32, u32)> {
+        std::iter::from_fn(|| Some(queue.get().unwrap()).filter(|&item| item != END)).collect()
+    }
+    for queue in [Queue::new().unwrap(), Queue::with_maxsize(2).unwrap()] {
+        let consumers: Vec<_> = (0..4)
+            .map(|_| Process::new(gets, (&queue,)).start().unwrap())
+            .collect();
+        let producers: Vec<_> = (0..4)
+            .map(|producer| {
+                Process::new(puts, (&queue, producer, 5_000))
+                    .start()
+                    .unwrap()
+            })
+            .collect();
+        producers
+            .into_iter()
+            .for_each(|producer| producer.join().unwrap());
+        for _ in 0..4 {
+            queue.put(END).unwrap();
+        }
+        let mut all = HashSet::new();
+        for consumer in consumers {
+            let mut last = [None; 4];
+            for (producer, n) in consumer.join().unwrap() {
+                assert!(all.insert((producer, n)), "doubled");
+                // What one consumer gets of one producer is in order.
+                assert!(last[producer as usize].replace(n) < Some(n));
+            }
+        }
+        assert_eq!(all.len(), 4 * 5_000);
+    }
+}
+
+fn ten_thousand_items_are_put_and_joined_before_anyone_reads() {
+    let queue = Queue::new().unwrap();
+    Process::new(puts, (&queue, 0, 10_000))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    assert_eq!(queue.len(), 10_000);
+    for n in 0..10_000 {
+        assert_eq!(queue.try_get().unwrap(), (0, n));
+    }
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
+}
+
+fn an_item_of_200_kb_is_put_and_joined_before_anyone_reads() {
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    let put = |queue: &Queue<Vec<u8>>| queue.put(vec![7; 200_000]).unwrap();
+    Process::new(put, (&queue,))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    assert_eq!(queue.get().unwrap(), vec![7; 200_000]);
+}
+
+fn an_item_of_256_mib_crosses_whole() {
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    let put = |queue: &Queue<Vec<u8>>| {
+        let mut item = vec![7; 256 * MIB];
+        *item.last_mut().unwrap() = 9;
+        queue.put(item).unwrap();
+        queue.put(vec![1]).unwrap();
+    };
+    Process::new(put, (&queue,))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    let item = queue.get().unwrap();
+    assert!(item.len() == 256 * MIB && item[..256 * MIB - 1].iter().all(|&byte| byte == 7));
+    assert_eq!(item.last(), Some(&9));
+    drop(item);
+    assert!(
+        shared_memory() < 8 * MIB as u64,
+        "{} bytes",
+        shared_memory()
+    );
+    assert_eq!(queue.get().unwrap(), [1]);
+}
+
+fn a_backlog_of_a_million_items_gives_its_memory_back() {
+    let queue = Queue::new().unwrap();
+    let empty = shared_memory();
+    Process::new(puts, (&queue, 0, 1_000_000))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    assert_eq!(queue.len(), 1_000_000);
+    let full = shared_memory();
+    assert!(full > 4_000_000, "{full} bytes cannot hold them");
+    for n in 0..500_000 {
+        assert_eq!(queue.try_get().unwrap(), (0, n));
+    }
+    let half = shared_memory();
+    assert!(
+        half < full * 6 / 10,
+        "{full} bytes full, {half} half drained"
+    );
+    for n in 500_000..1_000_000 {
+        assert_eq!(queue.try_get().unwrap(), (0, n));
+    }
+    let drained = shared_memory();
+    assert!(
+        drained <= empty + MIB as u64,
+        "{empty} bytes empty, {drained} drained"
+    );
+}
+
+fn a_queue_that_is_used_for_ever_stays_small() {
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    let mut most = 0;
+    for n in 0..2_000usize {
+        queue.put(vec![n as u8; 1 << 19]).unwrap();
+        assert_eq!(queue.get().unwrap().len(), 1 << 19);
+        most = most.max(shared_memory());
+    }
+    assert!(
+        most < 16 * MIB as u64,
+        "{most} bytes for one item of half a MiB at a time"
+    );
+}
+
+fn items_of_every_size_cross_whole() {
+    for queue in [
+        Queue::<Vec<u8>>::new().unwrap(),
+        Queue::with_maxsize(100).unwrap(),
+    ] {
+        let sizes = (0..300)
+            .chain((0..60).map(|n| n * 1021))
+            .chain([MIB - 1, MIB, MIB + 1]);
+        let sizes: Vec<_> = sizes.collect();
+        let puts = |queue: &Queue<Vec<u8>>, sizes: &Vec<usize>| {
+            for size in sizes {
+                queue
+                    .put((0..*size).map(|n| (n ^ *size) as u8).collect())
+                    .unwrap();
+            }
+        };
+        let producer = Process::new(puts, (&queue, &sizes)).start().unwrap();
+        for size in sizes {
+            let item = queue.get_timeout(LONG).unwrap();
+            assert!(
+                item.len() == size && item.iter().enumerate().all(|(n, &b)| b == (n ^ size) as u8)
+            );
+        }
+        producer.join().unwrap();
+    }
+}
+
+fn len_and_is_empty_are_exact() {
+    let queue = Queue::with_maxsize(3).unwrap();
+    for n in 0..3 {
+        assert_eq!(
+            (queue.len(), queue.is_empty(), queue.is_full()),
+            (n, n == 0, false)
+        );
+        let put = |queue: &Queue<usize>, n| queue.put(n).unwrap();
+        Process::new(put, (&queue, n))
+            .start()
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+    for n in 0..3 {
+        assert_eq!(
+            (queue.len(), queue.is_empty(), queue.is_full()),
+            (3 - n, false, n == 0)
+        );
+        let get = |queue: &Queue<usize>| queue.get().unwrap();
+        assert_eq!(
+            Process::new(get, (&queue,))
+                .start()
+                .unwrap()
+                .join()
+                .unwrap(),
+            n
+        );
+    }
+    assert_eq!(
+        (queue.len(), queue.is_empty(), queue.is_full()),
+        (0, true, false)
+    );
+}
+
+fn an_empty_queue_says_so_times_out_and_blocks() {
+    let queue = Queue::<u8>::new().unwrap();
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
+    for time in [Duration::ZERO, SHORT] {
+        let start = Instant::now();
+        assert!(matches!(queue.get_timeout(time), Err(Error::Timeout)));
+        assert!(start.elapsed() >= time);
+    }
+    let gets = |queue: &Queue<u8>, timed: bool| match timed {
+        true => queue.get_timeout(Duration::MAX).unwrap(),
+        false => queue.get().unwrap(),
+    };
+    for timed in [true, false] {
+        let consumer = Process::new(gets, (&queue, timed)).start().unwrap();
+        within(LONG, || is_waiting(consumer.pid())).unwrap();
+        assert!(!consumer.join_timeout(SHORT).unwrap());
+        queue.put(7).unwrap();
+        assert_eq!(consumer.join().unwrap(), 7);
+    }
+}
+
+fn a_full_queue_says_so_times_out_and_blocks() {
+    let queue = Queue::with_maxsize(2).unwrap();
+    queue.put(vec![0u8]).unwrap();
+    queue.try_put(vec![1]).unwrap();
+    assert!(matches!(queue.try_put(vec![2]), Err(Error::Full)));
+    for time in [Duration::ZERO, SHORT] {
+        let start = Instant::now();
+        assert!(matches!(
+            queue.put_timeout(vec![2], time),
+            Err(Error::Timeout)
+        ));
+        assert!(start.elapsed() >= time);
+    }
+    for n in 0..2 {
+        let put = |queue: &Queue<Vec<u8>>, n: u8| queue.put(vec![n + 2]).unwrap();
+        let producer = Process::new(put, (&queue, n)).start().unwrap();
+        within(LONG, || is_waiting(producer.pid())).unwrap();
+        assert!(!producer.join_timeout(SHORT).unwrap());
+        assert!(queue.is_full());
+        assert_eq!(queue.get().unwrap(), [n]);
+        producer.join().unwrap();
+        assert!(queue.is_full());
+    }
+    assert_eq!(
+        (queue.get().unwrap(), queue.get().unwrap()),
+        (vec![2], vec![3])
+    );
+    queue.put_timeout(vec![4], Duration::ZERO).unwrap();
+    queue.put_timeout(vec![5], Duration::MAX).unwrap();
+    assert_eq!(queue.len(), 2);
+}
+
+fn a_bound_holds_for_every_producer() {
+    let queue = Queue::with_maxsize(4).unwrap();
+    let producers: Vec<_> = (0..4)
+        .map(|producer| {
+            Process::new(puts, (&queue, producer, 1_000))
+                .start()
+                .unwrap()
+        })
+        .collect();
+    for _ in 0..4_000 {
+        assert!(queue.len() <= 4, "{}", queue.len());
+        queue.get_timeout(LONG).unwrap();
+    }
+    producers
+        .into_iter()
+        .for_each(|producer| producer.join().unwrap());
+}
+
+fn a_maxsize_of_zero_is_no_bound() {
+    let queue = Queue::with_maxsize(0).unwrap();
+    (0..1_000).for_each(|n| queue.try_put(n).unwrap());
+    assert!(!queue.is_full());
+    assert_eq!(queue.len(), 1_000);
+}
+
+fn an_item_that_cannot_be_encoded_is_an_error_at_put() {
+    let queue = Queue::with_maxsize(2).unwrap();
+    queue.put(Fussy(1)).unwrap();
+    assert!(matches!(
+        queue.put(Fussy(UNENCODABLE)),
+        Err(Error::Encode(_))
+    ));
+    assert!(matches!(
+        queue.try_put(Fussy(UNENCODABLE)),
+        Err(Error::Encode(_))
+    ));
+    assert!(matches!(
+        queue.put_timeout(Fussy(UNENCODABLE), LONG),
+        Err(Error::Encode(_))
+    ));
+    assert_eq!(queue.len(), 1);
+    queue.put(Fussy(2)).unwrap();
+    assert_eq!(
+        (queue.get().unwrap(), queue.get().unwrap()),
+        (Fussy(1), Fussy(2))
+    );
+}
+
+fn an_item_that_cannot_be_decoded_is_an_error_at_get() {
+    let queue = Queue::with_maxsize(2).unwrap();
+    for get in [Queue::get, Queue::try_get, |queue: &Queue<Fussy>| {
+        queue.get_timeout(LONG)
+    }] {
+        queue.put(Fussy(UNDECODABLE)).unwrap();
+        queue.put(Fussy(1)).unwrap();
+        assert!(matches!(get(&queue), Err(Error::Decode(_))));
+        assert_eq!(queue.len(), 1);
+        assert_eq!(get(&queue).unwrap(), Fussy(1));
+    }
+}
+
+/// A text that is found again in shared memory.
+const NEEDLE: &str = "a needle in the haystack";
+
+/// The memfd that holds the needle, and where.
+fn find_needle() -> (fs::File, u64) {
+    let found = memfds().into_iter().find_map(|file| {
+        let mut memory = vec![0; 64 * 1024];
+        let len = file.read_at(&mut memory, 0).unwrap();
+        let at = memory[..len]
+            .windows(NEEDLE.len())
+            .position(|bytes| bytes == NEEDLE.as_bytes());
+        at.map(|at| (file, at as u64))
+    });
+    found.expect("the needle is in shared memory")
+}
+
+fn a_corrupt_item_is_an_error_and_the_next_is_fine() {
+    let queue = Queue::<(Option<String>, bool)>::new().unwrap();
+    // As postcard writes it: a tag, a length, the text, a bool.
+    let after = NEEDLE.len() as i64;
+    for (what, offset, byte) in [
+        ("bad tag", -2, 7),
+        ("trailing bytes", -2, 0),
+        ("trailing bytes", -1, after as u8 - 1),
+        ("length past the end", -1, after as u8 + 9),
+        ("not UTF-8", 3, 0xff),
+        ("bad bool", after, 2),
+    ] {
+        queue.put((Some(NEEDLE.to_string()), true)).unwrap();
+        queue.put((None, false)).unwrap();
+        let (file, at) = find_needle();
+        file.write_all_at(&[byte], at.strict_add_signed(offset))
+            .unwrap();
+        let error = queue.get_timeout(LONG).expect_err(what);
+        assert!(matches!(error, Error::Decode(_)), "{what}: {error:?}");
+        assert_eq!(queue.get_timeout(LONG).unwrap(), (None, false), "{what}");
+        // Or the next one would find this needle.
+        file.write_all_at(&[0; NEEDLE.len()], at).unwrap();
+    }
+}
+
+fn a_corrupt_frame_is_an_error_in_bounded_memory() {
+    // What one item takes beside its own bytes: the frame's length, whatever
+    // it is. Each of its bytes is made wrong in turn.
+    let put = || {
+        let queue = Queue::<String>::new().unwrap();
+        queue.put("first".to_string()).unwrap();
+        queue.put(NEEDLE.to_string()).unwrap();
+        assert_eq!(queue.get().unwrap(), "first");
+        queue
+    };
+    let (unlimited, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    let mut errors = 0;
+    for back in 2..18 {
+        for wrong in [0x01, 0x7f, 0x80, 0xff] {
+            let queue = put();
+            let (file, at) = find_needle();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at - back).unwrap();
+            file.write_all_at(&[byte[0] ^ wrong], at - back).unwrap();
+            setrlimit(Resource::RLIMIT_AS, address_space() + 64 * MIB as u64, hard).unwrap();
+            match queue.get_timeout(SHORT) {
+                Ok(text) => assert_eq!(text, NEEDLE),
+                Err(Error::Corrupt(_) | Error::Decode(_)) => errors += 1,
+                Err(error) => panic!("{back} bytes before, {wrong:#x}: {error:?}"),
+            }
+            setrlimit(Resource::RLIMIT_AS, unlimited, hard).unwrap();
+            // It neither hangs nor loops afterwards.
+            _ = queue.put_timeout("next".to_string(), SHORT);
+            _ = (
+                queue.get_timeout(SHORT),
+                queue.get_timeout(SHORT),
+                queue.len(),
+            );
+        }
+    }
+    assert!(errors > 0, "no length was hit");
+}
+
+/// The bytes of address space in use.
+pub fn address_space() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let size = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:"))
+        .unwrap();
+    size.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+fn items_stay_when_every_other_process_has_gone() {
+    let queue = Queue::new().unwrap();
+    let puts_and_dies = |queue: &Queue<u8>| -> u8 {
+        queue.put(7).unwrap();
+        std::process::abort();
+    };
+    assert!(
+        Process::new(puts_and_dies, (&queue,))
+            .start()
+            .unwrap()
+            .join()
+            .is_err()
+    );
+    assert_eq!(queue.try_get().unwrap(), 7);
+}
+
+fn one_killed_asleep_in_get_takes_nothing_along() {
+    let queue = Queue::<u8>::new().unwrap();
+    let waits = |queue: &Queue<u8>| queue.get().unwrap();
+    for n in 0..3 {
+        let doomed = Process::new(waits, (&queue,)).start().unwrap();
+        let other = Process::new(waits, (&queue,)).start().unwrap();
+        within(LONG, || is_waiting(doomed.pid()) && is_waiting(other.pid())).unwrap();
+        doomed.kill().unwrap();
+        assert!(doomed.join().is_err());
+        queue.put(n).unwrap();
+        assert!(other.join_timeout(LONG).unwrap());
+        assert_eq!(other.join().unwrap(), n);
+    }
+}
+
+fn one_killed_asleep_in_put_takes_nothing_along() {
+    let queue = Queue::<u8>::with_maxsize(1).unwrap();
+    queue.put(0).unwrap();
+    let puts = |queue: &Queue<u8>, item| queue.put(item).unwrap();
+    for n in 0..3 {
+        let doomed = Process::new(puts, (&queue, 100)).start().unwrap();
+        within(LONG, || is_waiting(doomed.pid())).unwrap();
+        let other = Process::new(puts, (&queue, n + 1)).start().unwrap();
+        within(LONG, || is_waiting(other.pid())).unwrap();
+        doomed.kill().unwrap();
+        assert!(doomed.join().is_err());
+        assert_eq!(queue.get_timeout(LONG).unwrap(), n);
+        assert!(other.join_timeout(LONG).unwrap());
+        other.join().unwrap();
+    }
+    assert_eq!(queue.get().unwrap(), 3);
+}
