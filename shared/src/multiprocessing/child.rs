@@ -10,9 +10,10 @@ use std::env;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt, parent_id};
+use std::os::unix::process::{CommandExt, parent_id};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::path::Path;
 use std::process::Command;
@@ -57,9 +58,10 @@ pub(super) fn ignore_interrupts() {
 /// A child, seen from its parent.
 #[derive(Debug)]
 pub(super) struct Child {
-    process: Mutex<std::process::Child>,
     pid: u32,
     pidfd: OwnedFd,
+    /// How it ended, once somebody has asked and it had.
+    exitcode: Mutex<Option<i32>>,
     pub(super) socket: Socket,
 }
 
@@ -111,9 +113,9 @@ impl Child {
             _ = process.wait();
         })?;
         let child = Child {
-            process: Mutex::new(process),
             pid,
             pidfd,
+            exitcode: Mutex::new(None),
             socket: ours,
         };
         match child.socket.send(greeting, handles, None) {
@@ -138,11 +140,29 @@ impl Child {
         )
     }
 
-    /// How it ended, if it has: its exit code, or the negative signal.
+    /// How it ended, if it has: its exit code, or the negative signal. It is
+    /// waited for by its descriptor: its number may be another's by now, if
+    /// somebody waits for any child.
     pub(super) fn exitcode(&self) -> Result<Option<i32>, Error> {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = process.try_wait().map_err(system("waitpid"))?;
-        Ok(status.and_then(|status| status.code().or(status.signal().map(|signal| -signal))))
+        let mut exitcode = self.exitcode.lock().unwrap_or_else(PoisonError::into_inner);
+        if exitcode.is_none() {
+            let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+            let (fd, flags) = (self.pidfd.as_raw_fd(), libc::WEXITED | libc::WNOHANG);
+            // SAFETY: the descriptor is open, and the system fills in what it
+            // has to say of a child; zeroes say that it has nothing.
+            let (answer, info) = unsafe {
+                let answer = libc::waitid(libc::P_PIDFD, fd as u32, info.as_mut_ptr(), flags);
+                (answer, info.assume_init())
+            };
+            Errno::result(answer).map_err(system("waitid"))?;
+            // SAFETY: these fields are there for a child, and else zeroes.
+            let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+            if pid != 0 {
+                let exited = info.si_code == libc::CLD_EXITED;
+                *exitcode = Some(if exited { status } else { -status });
+            }
+        }
+        Ok(*exitcode)
     }
 
     pub(super) fn signal(&self, signal: i32) -> Result<(), Error> {
@@ -242,7 +262,6 @@ fn boot(mark: &str) -> Result<(Socket, Vec<u8>, Vec<OwnedFd>), Error> {
     dup2_stdin(null).map_err(system("dup2"))?;
     let mut body = Vec::new();
     let handles = match socket.recv(&mut body, None) {
-        // The parent went before it said anything: nobody is there to tell.
         Err(Error::Eof) => std::process::exit(1),
         answer => answer?,
     };
@@ -295,7 +314,12 @@ fn die_with_peer(socket: &Socket) -> Result<(), Error> {
     }
     fcntl(socket, FcntlArg::F_SETFL(OFlag::O_ASYNC | OFlag::O_RDWR)).map_err(system("fcntl"))?;
     // It may have closed before that.
-    if socket.poll(PollFlags::POLLIN, Some(Instant::now()))? {
+    exit_if_abandoned(socket)
+}
+
+/// Ends this process if its parent is gone: nobody is there to tell.
+fn exit_if_abandoned(socket: &Socket) -> Result<(), Error> {
+    if socket.poll(PollFlags::empty(), Some(Instant::now()))? {
         std::process::exit(1);
     }
     Ok(())
@@ -331,10 +355,17 @@ fn run(socket: Socket, body: &[u8], handles: Vec<OwnedFd>) -> ! {
 }
 
 /// Tells the parent how it went. If the parent is gone, so are we.
-pub(super) fn report(socket: &Socket, outcome: &Result<Vec<u8>, Failure>) {
+fn report(socket: &Socket, outcome: &Result<Vec<u8>, Failure>) {
     let mut bytes = Vec::new();
     encode(outcome, &mut bytes).expect("bytes and texts can be encoded");
-    _ = socket.send(&bytes, &[], None);
+    if let Err(error) = socket.send(&bytes, &[], None) {
+        // A large result needs a file in memory; the reason why it cannot be
+        // had does not.
+        let failure = Failure::Encode(format!("the result: {error}"));
+        bytes.clear();
+        encode(&Err::<Vec<u8>, _>(failure), &mut bytes).expect("texts can be encoded");
+        _ = socket.send(&bytes, &[], None);
+    }
 }
 
 /// Runs the entry at a distance, if there is one.

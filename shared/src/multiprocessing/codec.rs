@@ -145,6 +145,11 @@ pub(super) fn from_handles<R>(handles: Vec<OwnedFd>, decode: impl FnOnce() -> R)
     decode()
 }
 
+/// From here on handles may not go, until the scope ends as well.
+pub(super) fn forbid_handles() {
+    HANDLES.set(None);
+}
+
 const ELSEWHERE: &str =
     "a handle goes to a process as an argument when it starts, and in no other way";
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use nix::libc;
 
 use super::child::{Child, Role, ended, greeting};
-use super::codec::{decode, encode, with_handles};
+use super::codec::{decode, encode, forbid_handles, with_handles};
 use super::error::{Error, Failure};
 use super::memory::deadline;
 use super::target::{Target, distance, only};
@@ -94,7 +94,9 @@ where
     F: Target<Args, Passing>,
     F::Output: Serialize,
 {
-    encode(&only::<F>().take_and_call(input)?, output)
+    let args = F::take(input)?;
+    forbid_handles();
+    encode(&only::<F>().call(args), output)
 }
 
 impl<R> Builder<R> {

@@ -68,7 +68,9 @@ pub trait Target<Args, Passing>: Copy {
     #[doc(hidden)]
     fn give(args: &Args, buffer: &mut Vec<u8>) -> Result<(), Error>;
     #[doc(hidden)]
-    fn take_and_call(self, bytes: &mut &[u8]) -> Result<Self::Output, Error>;
+    fn take(bytes: &mut &[u8]) -> Result<Args, Error>;
+    #[doc(hidden)]
+    fn call(self, args: Args) -> Self::Output;
 }
 
 macro_rules! target {
@@ -86,10 +88,14 @@ macro_rules! target {
                 Ok(())
             }
 
-            #[allow(non_snake_case, unused_variables, reason = "one macro for any number")]
-            fn take_and_call(self, bytes: &mut &[u8]) -> Result<R, Error> {
-                $(let $A = <$A as Argument<$P>>::take(bytes)?;)*
-                Ok(self($($A),*))
+            #[allow(unused_variables, reason = "one macro for any number, none included")]
+            fn take(bytes: &mut &[u8]) -> Result<($($A,)*), Error> {
+                Ok(($(<$A as Argument<$P>>::take(bytes)?,)*))
+            }
+
+            #[allow(non_snake_case, reason = "one macro for any number")]
+            fn call(self, ($($A,)*): ($($A,)*)) -> R {
+                self($($A),*)
             }
         }
     };

@@ -106,6 +106,7 @@ impl<T: Pod + Send> Array<T> {
     /// # Panics
     /// If `index` is out of range, or this thread holds the lock.
     pub fn get(&self, index: usize) -> T {
+        self.check(index);
         self.lock().unwrap_or_else(PoisonError::into_inner)[index]
     }
 
@@ -114,7 +115,17 @@ impl<T: Pod + Send> Array<T> {
     /// # Panics
     /// As [`get`](Self::get).
     pub fn set(&self, index: usize, value: T) {
+        self.check(index);
         self.lock().unwrap_or_else(PoisonError::into_inner)[index] = value;
+    }
+
+    /// Before the lock is taken, or the panic would poison it.
+    fn check(&self, index: usize) {
+        let len = self.len();
+        assert!(
+            index < len,
+            "index {index} is out of range for an array of {len}"
+        );
     }
 
     /// A copy of all items, none changed meanwhile: `a[:]`.

@@ -178,7 +178,8 @@ where
         .expect("a task starts with the number of its calls");
     let calls = u64::from_le_bytes(calls.try_into().expect("8 bytes"));
     for _ in 0..calls {
-        encode(&only::<F>().take_and_call(input)?, output)?;
+        let args = F::take(input)?;
+        encode(&only::<F>().call(args), output)?;
     }
     match input.len() {
         0 => Ok(()),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -16,7 +17,7 @@ use super::job::{Cause, Job, Task};
 use crate::multiprocessing::child::{Child, ended};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::{poll, spin};
+use crate::multiprocessing::memory::{deadline, poll, spin};
 
 /// How long the pool waits until it tries again to start a worker.
 const RETRY: Duration = Duration::from_millis(50);
@@ -256,6 +257,7 @@ impl Shared {
                     if starting || state.workers.is_empty() && state.fails_again() {
                         state.end(Cause::Broken(Arc::new(error)));
                         self.notify(&state);
+                        self.ring();
                     }
                     return;
                 }
@@ -267,17 +269,15 @@ impl Shared {
     /// rings; returns who is dead.
     fn sleep(&self) -> Vec<u32> {
         let state = self.lock();
-        if state.helpers == 0 && !state.set_asleep(true) {
-            return Vec::new();
-        }
+        // Even then it looks for deaths.
+        let busy = state.helpers == 0 && !state.set_asleep(true);
         let children: Vec<_> = state
             .workers
             .iter()
             .map(|worker| worker.child.clone())
             .collect();
-        let retry = state
-            .lacks_workers(self.processes)
-            .then(|| Instant::now() + RETRY);
+        let retry = busy.then_some(Duration::ZERO);
+        let retry = retry.or(state.lacks_workers(self.processes).then_some(RETRY));
         drop(state);
         let mut fds = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
         fds.extend(
@@ -285,7 +285,12 @@ impl Shared {
                 .iter()
                 .map(|child| PollFd::new(child.as_fd(), PollFlags::POLLIN)),
         );
-        poll(&mut fds, retry).expect("poll needs no memory that is not there");
+        if poll(&mut fds, retry.and_then(deadline)).is_err() {
+            // The limit of descriptors is lower than what is open: any may be
+            // dead, and who is not is left alone.
+            thread::sleep(RETRY);
+            return children.iter().map(|child| child.pid()).collect();
+        }
         _ = self.bell.read();
         let dead = fds[1..]
             .iter()
@@ -538,6 +543,9 @@ impl State {
 
     /// Asks to be told of answers, or not to be; tells whether there is none.
     fn set_asleep(&self, asleep: bool) -> bool {
+        if let Phase::Ended(_) = self.phase {
+            return true;
+        }
         self.workers.iter().fold(true, |quiet, worker| {
             let quiet = worker.channel.set_pool_asleep(asleep) && quiet;
             quiet && !(worker.sent.is_some() && worker.channel.is_read())
@@ -552,8 +560,13 @@ impl State {
             let Some(index) = self.workers.iter().position(|w| w.child.pid() == *pid) else {
                 continue;
             };
+            let exitcode = match self.workers[index].child.exitcode() {
+                Ok(Some(exitcode)) => exitcode,
+                Ok(None) => continue,
+                // Somebody else has waited for it, and nobody can tell any more.
+                Err(_) => 0,
+            };
             let worker = self.workers.remove(index);
-            let exitcode = worker.child.exitcode().ok().flatten().unwrap_or(0);
             let claimed = worker.channel.claimed();
             for (number, task) in worker.tasks {
                 if number < claimed {

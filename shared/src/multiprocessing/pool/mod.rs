@@ -135,7 +135,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`apply`](Self::apply), for the first task that is seen to fail. It
-    /// is returned at once; the other tasks are done nevertheless.
+    /// is returned at once. The other chunks are done nevertheless; of its own,
+    /// as in Python, what comes after it is not.
     pub fn map<F, A, R>(
         &self,
         target: F,
