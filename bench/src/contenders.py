@@ -97,7 +97,7 @@ def pool_map_one_by_one(n: int) -> float:
 
 
 def pool_tasks_on_workers(n: int) -> float:
-    return map_on(n, 20_000, 1)
+    return map_on(n, 10_000, 1)
 
 
 def pool_apply(n: int) -> float:
@@ -204,7 +204,7 @@ def queue_mebibytes(n: int) -> float:
 
 
 def queue_item_size(size: int) -> float:
-    return queue_of_bytes(size, max(8, min(20_000, 64 * MEBIBYTE // size)))
+    return queue_of_bytes(size, max(8, min(10_000, 64 * MEBIBYTE // size)))
 
 
 def resident() -> int:

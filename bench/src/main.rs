@@ -3,9 +3,11 @@
 //!
 //!     cargo run --release -p bench              # all; writes bench/RESULTS.md
 //!     cargo run --release -p bench -- queue     # what has "queue" in its name
+//!     cargo run --release -p bench -- examples  # the fourteen, or one by its name
 
 #![deny(unsafe_code)]
 
+mod chart;
 mod examples;
 mod frame;
 mod limits;
@@ -19,14 +21,14 @@ mod works;
 
 use std::env;
 use std::error::Error;
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tests::{Server, respond};
 
+use crate::examples::EXAMPLES;
 use crate::peers::ipc_channel;
-use crate::report::{Report, chart};
+use crate::report::Report;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -54,28 +56,25 @@ fn bench(words: &[&str]) -> Result<()> {
         let name = name.to_lowercase();
         words.is_empty() || words.iter().any(|word| name.contains(&word.to_lowercase()))
     };
-    let mut report = Report::default();
-    let works: Vec<_> = works::works()
-        .into_iter()
-        .filter(|work| chosen(work.name))
-        .collect();
-    let curves: Vec<_> = works::curves()
-        .into_iter()
-        .filter(|curve| chosen(curve.work.name))
-        .collect();
-    let examples = examples::examples();
-    let examples: Vec<_> = examples
-        .iter()
-        .filter(|example| chosen(&format!("example {}", example.name)))
-        .collect();
-    let folder = match examples.is_empty() {
-        true => None,
-        false => Some(examples::build()?),
+    let mut works = works::works();
+    works.retain(|work| chosen(work.name));
+    let mut curves = works::curves();
+    curves.retain(|curve| chosen(curve.work.name));
+    let mut examples = Vec::from(EXAMPLES);
+    examples.retain(|example| {
+        words.is_empty() || words.contains(&example.name) || words.contains(&"examples")
+    });
+    let folder = if examples.is_empty() {
+        None
+    } else {
+        Some(examples::build()?)
     };
+
     // Nobody takes more memory than this, whatever goes wrong.
     let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
     setrlimit(Resource::RLIMIT_DATA, hard.min(GIBIBYTE), hard)?;
 
+    let mut report = Report::default();
     if !works.is_empty() {
         let columns = [
             "work",
@@ -95,16 +94,14 @@ fn bench(words: &[&str]) -> Result<()> {
         let columns = [
             "example",
             "ours",
-            "peak memory",
+            "its peak memory",
             "Python",
-            "peak memory",
-            "reached",
+            "its peak memory",
+            "goal",
         ];
-        report.head("Examples, whole process without its sleep", &columns);
-        let answer = |target: &str, _: &str, stream: &mut TcpStream| {
-            respond(stream, "200 OK", "", target.as_bytes())
-        };
-        let server = Server::start(answer);
+        report.head("Examples: the whole process, less what it sleeps", &columns);
+        let server =
+            Server::start(|target, _, stream| respond(stream, "200 OK", "", target.as_bytes()));
         let urls = ["/one", "/two", "/three"].map(|target| server.url(target));
         for example in examples {
             example.measure(&folder, &urls, &mut report)?;
@@ -114,7 +111,7 @@ fn bench(words: &[&str]) -> Result<()> {
         let points = curve.work.measure_growth(&curve.sizes)?;
         report.curve(&curve, &points);
         if words.is_empty() {
-            chart(&curve, &points)?;
+            chart::draw(&curve, &points)?;
         }
     }
     if words.is_empty() {

@@ -192,7 +192,7 @@ pub fn queue_mebibytes(n: usize) -> Result<f64> {
 }
 
 pub fn queue_item_size(size: usize) -> Result<f64> {
-    queue_of_bytes(size, (256 * MEBIBYTE / size).clamp(8, 1_000_000))
+    queue_of_bytes(size, (256 * MEBIBYTE / size).clamp(8, 50_000))
 }
 
 fn resident() -> usize {

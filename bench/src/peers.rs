@@ -139,7 +139,7 @@ pub mod ipc_channel {
     }
 
     pub fn queue_item_size(size: usize) -> Result<f64> {
-        queue_of_bytes(size, (256 * MEBIBYTE / size).clamp(8, 100_000))
+        queue_of_bytes(size, (256 * MEBIBYTE / size).clamp(8, 50_000))
     }
 
     fn queue_of_bytes(size: usize, n: usize) -> Result<f64> {

@@ -1,13 +1,11 @@
 //! What is told of the measurements: a Markdown table on stdout as it grows,
-//! progress on stderr, `RESULTS.md` and the charts at the end.
+//! progress on stderr, `RESULTS.md` at the end.
 
-use std::fs::{create_dir_all, read_to_string, write};
+use std::fs::{read_to_string, write};
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::process::Command;
 use std::thread::available_parallelism;
-
-use plotters::prelude::*;
 
 use crate::frame::{Goal, Side, Summary, Unit, Work};
 use crate::works::Curve;
@@ -57,52 +55,55 @@ impl Report {
         if met { "met" } else { "**not met**" }
     }
 
+    /// A row: what each contender's operation costs and how many times ours
+    /// that is, and what became of the goals.
     pub fn work(&mut self, work: &Work, measured: &[Summary]) {
+        let contenders = || work.contenders.iter().zip(measured);
+        let of = |name: &str| {
+            let found = contenders().find(|(contender, _)| contender.name == name);
+            found.map(|(_, summary)| summary.median)
+        };
+        let ours = of("ours").unwrap_or(f64::NAN);
         let cell = |side| {
-            let parts = work.contenders.iter().zip(measured);
-            let parts = parts.filter(|(contender, _)| contender.side == side);
-            let parts: Vec<String> = parts
-                .map(|(contender, summary)| match contender.name {
-                    "ours" | "Python" => work.unit.show_with_spread(summary),
-                    name => format!("{name} {}", work.unit.show_with_spread(summary)),
-                })
-                .collect();
-            match (side, parts.is_empty()) {
-                (Side::Python, true) => NO_PYTHON.to_string(),
-                _ => parts.join("<br>"),
+            let contenders = contenders().filter(|(contender, _)| contender.side == side);
+            let shown = contenders.map(|(contender, summary)| {
+                let cost = work.unit.show_with_spread(summary);
+                let times = in_brackets(summary.median / ours);
+                match contender.name {
+                    "ours" => cost,
+                    "Python" => cost + &times,
+                    name => format!("{name} {cost}{times}"),
+                }
+            });
+            match shown.collect::<Vec<_>>().join("<br>") {
+                none if none.is_empty() && side == Side::Python => NO_PYTHON.to_string(),
+                cell => cell,
             }
         };
-        let cells = [Side::Ours, Side::Python, Side::Peer, Side::Limit].map(cell);
-        let of = |name: &str| {
-            let mut parts = work.contenders.iter().zip(measured);
-            parts
-                .find_map(|(contender, summary)| (contender.name == name).then_some(summary.median))
-        };
-        let mut goals = Vec::new();
-        let mut reached = Vec::new();
-        for goal in &work.goals {
-            goals.push(goal.show(work.unit));
-            reached.push(match goal.reached(work.unit, of) {
-                Some((reached, met)) => format!("{reached}, {}", self.judge(met)),
-                None => "not measured".to_string(),
-            });
-        }
-        let [ours, python, peers, limit] = &cells;
-        let (goals, reached) = (goals.join("<br>"), reached.join("<br>"));
-        self.row(&[work.name, ours, python, peers, limit, &goals, &reached]);
+        let mut row = vec![work.name.to_string()];
+        row.extend([Side::Ours, Side::Python, Side::Peer, Side::Limit].map(cell));
+        let goals = work.goals.iter().map(|goal| goal.show(work.unit));
+        row.push(goals.collect::<Vec<_>>().join("<br>"));
+        let reached = work.goals.iter().map(|goal| match goal.reached(of) {
+            Some((reached, met)) => reached + self.judge(met),
+            None => "not measured".to_string(),
+        });
+        row.push(reached.collect::<Vec<_>>().join("<br>"));
+        self.row(&row);
     }
 
     pub fn curve(&mut self, curve: &Curve, points: &[Vec<Option<Summary>>]) {
+        let unit = curve.work.unit;
         let names = curve.work.contenders.iter().map(|contender| contender.name);
         let columns: Vec<&str> = [curve.of].into_iter().chain(names).collect();
         self.head(curve.work.name, &columns);
         for (size, point) in curve.sizes.iter().zip(points) {
-            let mut cells = vec![size.to_string()];
-            cells.extend(point.iter().map(|summary| match summary {
-                Some(summary) => curve.work.unit.show_with_spread(summary),
+            let mut row = vec![size.to_string()];
+            row.extend(point.iter().map(|summary| match summary {
+                Some(summary) => unit.show_with_spread(summary),
                 None => "too slow".to_string(),
             }));
-            self.row(&cells);
+            self.row(&row);
         }
         self.line(format!(
             "\n![{}](charts/{}.svg)",
@@ -115,7 +116,8 @@ impl Report {
         let text = format!(
             "# Results\n\n\
              Written by `cargo run --release -p bench`: medians of several rounds in which all\n\
-             contenders take turns, ± half the distance between the quartiles.\n\n\
+             contenders take turns, ± half the distance between the quartiles. In brackets,\n\
+             how many times ours that costs.\n\n\
              {}\n\n{} of {} goals are met.\n{}",
             machine()?,
             self.met,
@@ -144,8 +146,16 @@ impl Unit {
     }
 }
 
+fn in_brackets(times: f64) -> String {
+    match times {
+        10.0.. => format!(" ({times:.0} ×)"),
+        0.0.. => format!(" ({times:.2} ×)"),
+        _ => String::new(),
+    }
+}
+
 /// Three digits and a prefix.
-fn si(value: f64, unit: &str) -> String {
+pub fn si(value: f64, unit: &str) -> String {
     const PREFIXES: [(&str, f64); 7] = [
         ("G", 1e9),
         ("M", 1e6),
@@ -176,142 +186,73 @@ impl Goal {
             (Self::AtMost(cost), _) => format!("≤ {}", unit.show(cost)),
             (Self::AtMostTimes(factor, other), _) => format!("≤ {factor} × {other}"),
             (Self::TimesAheadOf(1.0, other), _) => format!("no slower than {other}"),
-            (Self::TimesAheadOf(factor, other), _) => format!("≥ {factor} × as fast as {other}"),
+            (Self::TimesAheadOf(factor, other), _) => format!("{factor} × as fast as {other}"),
         }
     }
 
-    /// What was reached and whether that is enough; `None` if the other was
-    /// not there.
-    fn reached(self, unit: Unit, of: impl Fn(&str) -> Option<f64>) -> Option<(String, bool)> {
+    /// How many times the other's cost ours is, or the other way round, and
+    /// whether that is enough; `None` if the other was not there.
+    fn reached(self, of: impl Fn(&str) -> Option<f64>) -> Option<(String, bool)> {
         let ours = of("ours")?;
         Some(match self {
-            Self::AtMost(cost) => (unit.show(ours), ours <= cost),
+            Self::AtMost(cost) => (String::new(), ours <= cost),
             Self::AtMostTimes(factor, other) => {
-                let times = ours / of(other)?;
-                (format!("{times:.2} ×"), times <= factor)
+                let reached = ours / of(other)?;
+                (format!("{reached:.2} ×, "), reached <= factor)
             }
             Self::TimesAheadOf(factor, other) => {
-                let times = of(other)? / ours;
-                (format!("{times:.2} ×"), times >= factor)
+                let reached = of(other)? / ours;
+                (format!("{reached:.2} ×, "), reached >= factor)
             }
         })
     }
-}
-
-/// Draws a curve, both axes logarithmic.
-pub fn chart(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
-    let folder = Path::new(WORKSPACE).join("bench/charts");
-    create_dir_all(&folder)?;
-    let path = folder.join(curve.stem).with_extension("svg");
-    let root = SVGBackend::new(&path, (760, 440)).into_drawing_area();
-    root.fill(&WHITE)?;
-
-    let sizes: Vec<f64> = curve.sizes.iter().map(|&size| size as f64).collect();
-    let costs = || {
-        points
-            .iter()
-            .flatten()
-            .flatten()
-            .map(|summary| summary.median)
-    };
-    let (lowest, highest) = (
-        costs().fold(f64::MAX, f64::min),
-        costs().fold(0.0, f64::max),
-    );
-    let mut chart = ChartBuilder::on(&root)
-        .caption(curve.work.name, ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(72)
-        .build_cartesian_2d(
-            (sizes[0]..sizes[sizes.len() - 1]).log_scale(),
-            (lowest / 2.0..highest * 2.0).log_scale(),
-        )?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .x_desc(curve.of)
-        .x_label_formatter(&|size| si(*size, "").trim_end().to_string())
-        .y_label_formatter(&|cost| curve.work.unit.show(*cost))
-        .draw()?;
-    for (i, contender) in curve.work.contenders.iter().enumerate() {
-        let color = Palette99::pick(i).to_rgba();
-        let line = sizes.iter().zip(points);
-        let line = line.filter_map(|(&size, point)| Some((size, point[i]?.median)));
-        let line: Vec<(f64, f64)> = line.collect();
-        chart
-            .draw_series(LineSeries::new(line.clone(), color.stroke_width(2)))?
-            .label(contender.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
-        chart.draw_series(
-            line.into_iter()
-                .map(|at| Circle::new(at, 3, color.filled())),
-        )?;
-    }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.2))
-        .draw()?;
-    Ok(root.present()?)
 }
 
 /// Where and with what the numbers were taken.
 fn machine() -> Result<String> {
     let field = |file: &str, name: &str| -> Result<String> {
         let text = read_to_string(file)?;
-        let line = text.lines().find(|line| line.starts_with(name));
-        let value = line.and_then(|line| line.split_once(':'));
-        Ok(value
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(field, _)| field.trim() == name);
+        Ok(found
             .ok_or(format!("no {name} in {file}"))?
             .1
             .trim()
             .to_string())
     };
-    let peers = said_by(
-        &mut Command::new("cargo"),
-        &["tree", "-p", "bench", "--depth=1", "--prefix=none"],
-    )?;
-    let peers = peers.lines().filter_map(|line| {
-        let (name, version) = line.split_once(" v")?;
-        let known = ["ipc-channel", "procspawn", "threadpool", "tokio"].contains(&name);
-        known.then(|| format!("{name} {}", version.trim()))
-    });
+    let cpu = field("/proc/cpuinfo", "model name")?;
+    let cores = available_parallelism()?;
+    let memory = field("/proc/meminfo", "MemTotal")?;
+    let linux = read_to_string("/proc/sys/kernel/osrelease")?;
+    let rust = said_by(Command::new("rustc").arg("--version"))?;
     let python = match python::exists() {
-        true => said_by(&mut tests::python(), &["--version"])?,
+        true => said_by(tests::python().arg("--version"))?,
         false => NO_PYTHON.to_string(),
     };
-    Ok([
-        format!(
-            "- {}, {} cores, {} of memory",
-            field("/proc/cpuinfo", "model name")?,
-            available_parallelism()?,
-            field("/proc/meminfo", "MemTotal")?
-        ),
-        format!(
-            "- Linux {}",
-            read_to_string("/proc/sys/kernel/osrelease")?.trim()
-        ),
-        format!("- {}", said_by(&mut Command::new("rustc"), &["--version"])?),
-        format!("- {python}"),
-        format!("- {}", peers.collect::<Vec<_>>().join(", ")),
-        format!(
-            "- commit {}",
-            said_by(
-                &mut Command::new("git"),
-                &["describe", "--always", "--dirty"]
-            )?
-        ),
-    ]
-    .join("\n"))
+    let tree = ["tree", "-p", "bench", "--depth=1", "--prefix=none"];
+    let tree = said_by(Command::new("cargo").args(tree))?;
+    let peers = ["procspawn", "ipc-channel", "threadpool", "tokio"];
+    let peers: Vec<&str> = tree
+        .lines()
+        .filter(|line| {
+            peers
+                .iter()
+                .any(|peer| line.starts_with(&format!("{peer} ")))
+        })
+        .collect();
+    let commit = said_by(Command::new("git").args(["describe", "--always", "--dirty"]))?;
+    Ok(format!(
+        "- {cpu}, {cores} cores, {memory}\n- Linux {}\n- {rust}\n- {python}\n- {}\n- commit {commit}",
+        linux.trim(),
+        peers.join(", ")
+    ))
 }
 
-fn said_by(program: &mut Command, args: &[&str]) -> Result<String> {
-    let output = program.args(args).current_dir(WORKSPACE).output();
-    let output = output.map_err(|error| format!("{program:?}: {error}"))?;
+fn said_by(command: &mut Command) -> Result<String> {
+    let output = command.current_dir(WORKSPACE).output()?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{program:?}: {stderr}").into());
+        return Err(format!("{command:?}: {stderr}").into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_string())
 }

@@ -1,0 +1,60 @@
+//! The charts: how cost grows, both axes logarithmic.
+
+use std::fs::create_dir_all;
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use crate::frame::Summary;
+use crate::report::si;
+use crate::works::Curve;
+use crate::{Result, WORKSPACE};
+
+pub fn draw(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
+    let folder = Path::new(WORKSPACE).join("bench/charts");
+    create_dir_all(&folder)?;
+    let path = folder.join(curve.stem).with_extension("svg");
+    let root = SVGBackend::new(&path, (760, 440)).into_drawing_area();
+    root.fill(&WHITE)?;
+
+    let sizes: Vec<f64> = curve.sizes.iter().map(|&size| size as f64).collect();
+    let costs = || points.iter().flatten().flatten().map(|cost| cost.median);
+    let lowest = costs().fold(f64::MAX, f64::min);
+    let highest = costs().fold(f64::MIN_POSITIVE, f64::max);
+    let mut chart = ChartBuilder::on(&root)
+        .caption(curve.work.name, ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(72)
+        .build_cartesian_2d(
+            (sizes[0]..sizes[sizes.len() - 1]).log_scale(),
+            (lowest / 2.0..highest * 2.0).log_scale(),
+        )?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc(curve.of)
+        .x_label_formatter(&|size| si(*size, "").trim_end().to_string())
+        .y_label_formatter(&|cost| curve.work.unit.show(*cost))
+        .draw()?;
+    for (i, contender) in curve.work.contenders.iter().enumerate() {
+        let color = Palette99::pick(i).to_rgba();
+        let line = sizes.iter().zip(points);
+        let line = line.filter_map(|(&size, point)| Some((size, point[i]?.median)));
+        let line: Vec<(f64, f64)> = line.collect();
+        chart
+            .draw_series(LineSeries::new(line.clone(), color.stroke_width(2)))?
+            .label(contender.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
+        let dots = line
+            .into_iter()
+            .map(|at| Circle::new(at, 3, color.filled()));
+        chart.draw_series(dots)?;
+    }
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.2))
+        .draw()?;
+    Ok(root.present()?)
+}
