@@ -118,7 +118,7 @@ impl Child {
             exitcode: Mutex::new(None),
             socket: ours,
         };
-        match child.socket.send(greeting, handles, None) {
+        match child.socket.send(greeting, handles) {
             // It is gone already; who waits for it will see how.
             Ok(()) | Err(Error::BrokenPipe) => Ok(child),
             Err(error) => {
@@ -358,13 +358,13 @@ fn run(socket: Socket, body: &[u8], handles: Vec<OwnedFd>) -> ! {
 fn report(socket: &Socket, outcome: &Result<Vec<u8>, Failure>) {
     let mut bytes = Vec::new();
     encode(outcome, &mut bytes).expect("bytes and texts can be encoded");
-    if let Err(error) = socket.send(&bytes, &[], None) {
+    if let Err(error) = socket.send(&bytes, &[]) {
         // A large result needs a file in memory; the reason why it cannot be
         // had does not.
         let failure = Failure::Encode(format!("the result: {error}"));
         bytes.clear();
         encode(&Err::<Vec<u8>, _>(failure), &mut bytes).expect("texts can be encoded");
-        _ = socket.send(&bytes, &[], None);
+        _ = socket.send(&bytes, &[]);
     }
 }
 

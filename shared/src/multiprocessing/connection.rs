@@ -19,9 +19,10 @@ use super::socket::Socket;
 /// when the processes that have it are dead, does the other end see it. So
 /// give an end away rather than lend it.
 ///
-/// A message arrives whole or not at all. A small one costs one system call at
-/// each end; one of more than 32 KiB is handed over as a file in memory, so
-/// that `send` returns without waiting for the reader.
+/// A message arrives whole or not at all. A small one costs a system call to
+/// send and two to receive; one of more than 32 KiB is sent in parts, while the
+/// other end receives, and waits for it to do so, as Python's does. Two
+/// processes should not send at the same end at the same time.
 pub struct Connection<S, R> {
     socket: Arc<Socket>,
     types: PhantomData<fn(S) -> R>,
@@ -64,7 +65,8 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// Sends a message, but waits no longer than `timeout` for room.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Error::Timeout`].
+    /// As [`send`](Self::send), and [`Error::Timeout`]. If a large message had
+    /// been begun, none can follow it: the other end sees [`Error::Eof`].
     pub fn send_timeout(&self, message: S, timeout: Duration) -> Result<(), Error> {
         self.send_until(message, deadline(timeout))
     }
@@ -72,7 +74,7 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     fn send_until(&self, message: S, deadline: Option<Instant>) -> Result<(), Error> {
         with_buffer(|buffer| {
             self.socket
-                .send(encode_message(&message, buffer)?, &[], deadline)
+                .send_in_parts(encode_message(&message, buffer)?, deadline)
         })
     }
 }
