@@ -25,23 +25,27 @@ mod sync {
         pub use shuttle::thread::*;
         use std::io;
 
-        /// Shuttle's cannot spawn in a scope.
-        pub struct Builder(shuttle::thread::Builder);
+        /// Shuttle's cannot spawn in a scope, and the system of this one has
+        /// no thread left for certain names.
+        pub struct Builder(String);
 
         impl Builder {
             pub fn new() -> Self {
-                Self(shuttle::thread::Builder::new())
+                Self(String::new())
             }
 
             pub fn name(self, name: String) -> Self {
-                Self(self.0.name(name))
+                Self(name)
             }
 
             pub fn spawn<T: Send + 'static>(
                 self,
                 main: impl FnOnce() -> T + Send + 'static,
             ) -> io::Result<JoinHandle<T>> {
-                self.0.spawn(main)
+                match self.0.as_str() {
+                    "none_0" | "one_1" => Err(io::ErrorKind::WouldBlock.into()),
+                    _ => shuttle::thread::Builder::new().name(self.0).spawn(main),
+                }
             }
 
             pub fn spawn_scoped<'scope, T: Send + 'scope>(
@@ -63,6 +67,7 @@ mod sync {
 use asyncio::Queue;
 use executor::{Error, ThreadPoolExecutor};
 use shuttle::future::{block_on, spawn};
+use shuttle::sync::mpsc::{self, Receiver};
 use shuttle::thread;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -169,6 +174,24 @@ mod thread_pool_executor {
     }
 
     #[test]
+    fn a_thread_that_has_done_one_item_and_has_another_is_not_idle() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(3));
+            let (release, released) = mpsc::channel::<()>();
+            let mut results = executor.map(
+                |waits: Option<Receiver<()>>| waits.map(|waits| waits.recv()),
+                [None, Some(released)],
+            );
+            assert!(results.next().is_some());
+            // The other item occupies one thread, these calls need two more.
+            let same = executor.clone();
+            let outer = executor.submit(move || same.submit(|| 7).result().unwrap());
+            assert_eq!(outer.result().unwrap(), 7);
+            drop(release);
+        });
+    }
+
+    #[test]
     fn what_is_cancelled_is_never_called_and_all_else_is() {
         check(|| {
             let executor = ThreadPoolExecutor::new(1);
@@ -247,6 +270,23 @@ mod thread_pool_executor {
             assert_eq!(results.next(), Some(0));
             drop(results);
             assert_eq!(after.result().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn a_system_without_threads_is_an_error_and_with_few_none() {
+        check(|| {
+            let none = ThreadPoolExecutor::builder().thread_name_prefix("none");
+            let executor = none.build();
+            for _ in 0..2 {
+                let error = executor.submit(|| 7).result().unwrap_err();
+                assert!(matches!(error, Error::Spawn(_)));
+            }
+
+            let one = ThreadPoolExecutor::builder().thread_name_prefix("one");
+            let executor = one.build();
+            let [a, b] = [7, 8].map(|n| executor.submit(move || n));
+            assert_eq!([a, b].map(|future| future.result().unwrap()), [7, 8]);
         });
     }
 

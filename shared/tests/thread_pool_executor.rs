@@ -734,6 +734,12 @@ mod threads {
     }
 
     #[test]
+    fn a_name_that_no_thread_can_have_is_refused_in_words() {
+        let words = panic_of(|| ThreadPoolExecutor::builder().thread_name_prefix("a\0b"));
+        assert_eq!(words, "thread_name_prefix contains a NUL");
+    }
+
+    #[test]
     fn each_thread_calls_the_initializer_before_its_first_call() {
         thread_local! {
             static READY: AtomicBool = const { AtomicBool::new(false) };

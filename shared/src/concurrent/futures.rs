@@ -120,7 +120,8 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     /// assert!(lengths.eq([1, 2]));
     /// ```
     ///
-    /// Costs three locks for each item and two allocations in all.
+    /// Costs three locks for each item: the map is one job, which the threads
+    /// share.
     #[track_caller]
     pub fn map<T, R, F, I>(
         &self,
@@ -212,7 +213,7 @@ impl<'scope> ThreadPoolExecutor<'scope> {
                 Err(_) => break,
             }
         }
-        let unseen = queue.jobs.len() - usize::from(queue.looking).min(queue.jobs.len());
+        let unseen = queue.jobs.len().saturating_sub(usize::from(queue.looking));
         let wake = unseen.min(queue.asleep);
         drop(queue);
         for _ in 0..wake {
@@ -245,8 +246,14 @@ impl Builder {
 
     /// `thread_name_prefix`: the threads are named `{prefix}_{M}`, and unless
     /// it is set `ThreadPoolExecutor-{N}_{M}`.
+    ///
+    /// # Panics
+    /// If it contains a NUL, which no thread's name can.
+    #[track_caller]
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.thread_name_prefix = Some(prefix.into());
+        let prefix = prefix.into();
+        assert!(!prefix.contains('\0'), "thread_name_prefix contains a NUL");
+        self.thread_name_prefix = Some(prefix);
         self
     }
 

@@ -1,5 +1,6 @@
 //! Ends the test program when a test is stuck, which else would never end.
 
+use std::io::{self, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use std::{process, thread};
@@ -14,7 +15,8 @@ pub fn watchdog() -> Watchdog {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         if receiver.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("{test} is stuck");
+            // Not `eprintln!`, which the test harness captures and would lose.
+            let _ = writeln!(io::stderr(), "{test} is stuck");
             process::abort();
         }
     });
