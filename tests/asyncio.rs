@@ -3,127 +3,111 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::sync::{Arc, Condvar, Mutex};
+use std::slice;
+use std::sync::{Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use tests::{
-    Language, Program, RUN_LIMIT, Run, Running, Server, Suite, example, full_port, numbered,
+    Language, Program, RUN_LIMIT, Run, Running, Server, Suite, example, full_port, numbered, page,
     respond, run, script,
 };
+
+/// How long aiohttp waits for a connection, and in all.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+const TOTAL_LIMIT: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     let tasks = example!("tasks");
     let fetch = example!("fetch");
+    let specifications: [(_, _, fn(Program)); _] = [
+        (tasks, "starts all, then finishes all", tasks_overlap),
+        (tasks, "has one thread", tasks_share_a_thread),
+        (
+            example!("async_queue"),
+            "consumes each item at once",
+            queue_alternates,
+        ),
+        (
+            example!("semaphore"),
+            "runs two at a time",
+            semaphore_holds_back,
+        ),
+        (
+            example!("async_await"),
+            "says Hello after a second",
+            hello_waits,
+        ),
+        (fetch, "asks for all, then prints in order", fetch_overlaps),
+        (fetch, "fetches the three defaults", fetch_defaults),
+        (
+            fetch,
+            "prints the pages of errors",
+            fetch_prints_error_pages,
+        ),
+        (fetch, "follows redirects", fetch_follows_redirects),
+        (fetch, "decodes gzip and deflate", fetch_decompresses),
+        (fetch, "decodes the charset", fetch_decodes_charset),
+        (fetch, "speaks TLS", fetch_speaks_tls),
+        (
+            fetch,
+            "fails on a redirect loop",
+            fetch_leaves_a_redirect_loop,
+        ),
+        (fetch, "fails when refused", fetch_is_refused),
+        (fetch, "fails on an unknown host", fetch_finds_no_host),
+        (
+            fetch,
+            "fails on a malformed URL",
+            fetch_rejects_malformed_urls,
+        ),
+        (fetch, "fails when cut off half way", fetch_is_cut_off),
+        (
+            fetch,
+            "fails without waiting for the others",
+            fetch_drops_the_slow,
+        ),
+        (
+            fetch,
+            "differs: the name of a page cut off",
+            fetch_names_the_page,
+        ),
+        (
+            fetch,
+            "differs: malformed bytes",
+            fetch_meets_malformed_bytes,
+        ),
+        (
+            fetch,
+            "differs: a byte order mark",
+            fetch_meets_a_byte_order_mark,
+        ),
+        (
+            fetch,
+            "differs: the tenth redirect",
+            fetch_meets_a_tenth_redirect,
+        ),
+        (fetch, "differs: http_proxy", fetch_meets_a_proxy),
+        (
+            fetch,
+            "differs: User-Agent and cookies",
+            fetch_introduces_itself,
+        ),
+    ];
+    for (example, what, specification) in specifications {
+        suite.prove(example, what, specification);
+    }
 
-    suite.prove(tasks, "starts all, then finishes all", tasks_overlap);
-    suite.prove(tasks, "has one thread", tasks_share_a_thread);
-    suite.prove(
-        example!("async_queue"),
-        "consumes each item at once",
-        queue_alternates,
-    );
-    suite.prove(
-        example!("semaphore"),
-        "runs two at a time",
-        semaphore_holds_back,
-    );
-    suite.prove(
-        example!("async_await"),
-        "says Hello after a second",
-        |program| {
-            let run = program.run().succeeded();
-            assert_eq!(run.stdout, "Hello\n");
-            assert!(run.elapsed >= Duration::from_secs(1));
-        },
-    );
-
-    suite.prove(fetch, "asks for all, then prints in order", fetch_overlaps);
-    suite.prove(fetch, "fetches the three defaults", fetch_defaults);
-    suite.prove(
-        fetch,
-        "prints the pages of errors",
-        fetch_prints_error_pages,
-    );
-    suite.prove(fetch, "follows redirects", fetch_follows_redirects);
-    suite.prove(fetch, "decodes gzip and deflate", fetch_decompresses);
-    suite.prove(fetch, "decodes the charset", fetch_decodes_charset);
-    suite.prove(fetch, "speaks TLS", fetch_speaks_tls);
-    suite.prove(
-        fetch,
-        "fails on a redirect loop",
-        fetch_leaves_a_redirect_loop,
-    );
-    suite.prove(fetch, "fails when refused", fetch_is_refused);
-    suite.prove(fetch, "fails on an unknown host", |program| {
-        fetch_fails(
-            program,
-            "http://host.invalid/",
-            ["failed to lookup address", "host.invalid:80"],
-        );
-    });
-    suite.prove(fetch, "fails on a malformed URL", |program| {
-        fetch_fails(program, "http://[", ["invalid IPv6 address", "InvalidUrl"]);
-        fetch_fails(
-            program,
-            "example.com",
-            ["relative URL without a base", "InvalidUrl"],
-        );
-    });
-    suite.prove(fetch, "fails when cut off half way", fetch_is_cut_off);
-    suite.prove(
-        fetch,
-        "fails without waiting for the others",
-        fetch_drops_the_slow,
-    );
-
-    suite.prove(
-        fetch,
-        "differs: the name of a page cut off",
-        fetch_names_the_page,
-    );
-    suite.prove(
-        fetch,
-        "differs: malformed bytes",
-        fetch_meets_malformed_bytes,
-    );
-    suite.prove(
-        fetch,
-        "differs: a byte order mark",
-        fetch_meets_a_byte_order_mark,
-    );
-    suite.prove(
-        fetch,
-        "differs: the tenth redirect",
-        fetch_meets_a_tenth_redirect,
-    );
-    suite.prove(fetch, "differs: http_proxy", fetch_meets_a_proxy);
-    suite.prove(
-        fetch,
-        "differs: User-Agent and cookies",
-        fetch_introduces_itself,
-    );
-
-    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-    suite.prove_patiently(minutes(2), fetch, "waits 30 s to connect", |program| {
-        let (address, _full) = full_port();
-        fetch_waits(
-            program,
-            &format!("http://{address}/"),
-            30,
-            "deadline has elapsed",
-        );
-    });
-    suite.prove_patiently(minutes(7), fetch, "waits 300 s in all", |program| {
-        let silent = Server::start(|_, _, stream| stream.read(&mut [0]).map(drop));
-        fetch_waits(program, &silent.url("/"), 300, "operation timed out");
-    });
-
+    suite.on_request = true;
+    suite.limit = TOTAL_LIMIT + 2 * RUN_LIMIT;
+    suite.prove(fetch, "waits 30 s to connect", fetch_waits_to_connect);
+    suite.prove(fetch, "waits 300 s in all", fetch_waits_for_the_page);
     suite.run()
 }
 
@@ -160,6 +144,12 @@ fn queue_alternates(program: Program) {
     assert!(run.elapsed >= Duration::from_secs(5));
 }
 
+fn hello_waits(program: Program) {
+    let run = program.run().succeeded();
+    assert_eq!(run.stdout, "Hello\n");
+    assert!(run.elapsed >= Duration::from_secs(1));
+}
+
 /// Starts and finishes ascend each, and two workers run at a time, never more.
 fn semaphore_holds_back(program: Program) {
     let run = program.run().succeeded();
@@ -183,36 +173,35 @@ fn semaphore_holds_back(program: Program) {
 /// A server that answers nobody until all three have asked, and then the last
 /// one first.
 fn fetch_overlaps(program: Program) {
-    let asked = Arc::new((Mutex::new((0, 2)), Condvar::new()));
+    let asked_and_answered = Mutex::new((0, 0));
+    let changed = Condvar::new();
     let server = Server::start(move |target, _, stream| {
-        let number: i32 = target[1..].parse().unwrap();
-        let (state, changed) = &*asked;
-        let mut state = state.lock().unwrap();
+        let turn = 2 - target[1..].parse::<u32>().unwrap();
+        let mut state = asked_and_answered.lock().unwrap();
         state.0 += 1;
         changed.notify_all();
         let patience = Duration::from_secs(20);
-        let wait = |state: &mut (i32, i32)| state.0 < 3 || state.1 != number;
-        let mut state = changed.wait_timeout_while(state, patience, wait).unwrap().0;
-        assert_eq!(state.0, 3, "asked before one was answered");
-        respond(stream, "200 OK", "", format!("page {number}").as_bytes())?;
-        state.1 -= 1;
+        let (mut state, wait) = changed
+            .wait_timeout_while(state, patience, |state| *state != (3, turn))
+            .unwrap();
+        assert!(
+            !wait.timed_out(),
+            "only {} asked before one was answered",
+            state.0
+        );
+        page(stream, target.as_bytes())?;
+        state.1 += 1;
         changed.notify_all();
         Ok(())
     });
     let run = fetch(program, &[0, 1, 2].map(|i| server.url(&format!("/{i}")))).succeeded();
-    assert_eq!(run.stdout, "page 0\npage 1\npage 2\n");
+    assert_eq!(run.stdout, "/0\n/1\n/2\n");
 }
 
 /// The defaults are asked of a proxy, which tells what it was asked for.
 fn fetch_defaults(program: Program) {
-    let proxy = Server::start(|target, _, stream| {
-        respond(
-            stream,
-            "200 OK",
-            "",
-            target.trim_end_matches('/').as_bytes(),
-        )
-    });
+    let proxy =
+        Server::start(|target, _, stream| page(stream, target.trim_end_matches('/').as_bytes()));
     let mut command = match program.language {
         Language::Rust => program.command(),
         Language::Python => script("trust_env.py"),
@@ -231,7 +220,7 @@ fn fetch_prints_error_pages(program: Program) {
     let server = Server::start(|target, _, stream| match target {
         "/404" => respond(stream, "404 Not Found", "", b"no such page"),
         "/500" => respond(stream, "500 Internal Server Error", "", b"out of order"),
-        _ => respond(stream, "200 OK", "", b""),
+        _ => page(stream, b""),
     });
     let run = fetch(
         program,
@@ -245,7 +234,7 @@ fn fetch_prints_error_pages(program: Program) {
 fn redirecting() -> Server {
     Server::start(
         |target, _, stream| match target[1..].parse::<u32>().unwrap() {
-            0 => respond(stream, "200 OK", "", b"found"),
+            0 => page(stream, b"found"),
             n => respond(
                 stream,
                 "302 Found",
@@ -326,14 +315,14 @@ fn fetch_decodes_charset(program: Program) {
 fn fetch_speaks_tls(program: Program) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
+    let server = thread::spawn(move || {
         let mut hello = [0; 3];
         let (mut stream, _) = listener.accept()?;
         stream.read_exact(&mut hello)?;
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
-        std::io::Result::Ok(hello)
+        io::Result::Ok(hello)
     });
-    let run = fetch(program, std::slice::from_ref(&url));
+    let run = fetch(program, slice::from_ref(&url));
     failed(program, &run, &url, ["InvalidContentType", "SSL"]);
     assert_eq!(
         server.join().unwrap().unwrap(),
@@ -349,6 +338,20 @@ fn fetch_is_refused(program: Program) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let url = format!("http://{}/", client.local_addr().unwrap());
     fetch_fails(program, &url, ["Connection refused", "Connect call failed"]);
+}
+
+fn fetch_finds_no_host(program: Program) {
+    let causes = ["failed to lookup address", "host.invalid:80"];
+    fetch_fails(program, "http://host.invalid/", causes);
+}
+
+fn fetch_rejects_malformed_urls(program: Program) {
+    fetch_fails(program, "http://[", ["invalid IPv6 address", "InvalidUrl"]);
+    fetch_fails(
+        program,
+        "example.com",
+        ["relative URL without a base", "InvalidUrl"],
+    );
 }
 
 fn fetch_is_cut_off(program: Program) {
@@ -375,7 +378,7 @@ fn fetch_names_the_page(program: Program) {
 }
 
 fn fetch_meets_malformed_bytes(program: Program) {
-    let server = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"caf\xe9"));
+    let server = Server::start(|_, _, stream| page(stream, b"caf\xe9"));
     let run = fetch(program, &[server.url("/")]);
     match program.language {
         Language::Rust => assert_eq!(run.succeeded().stdout, "caf\u{fffd}\n"),
@@ -387,8 +390,7 @@ fn fetch_meets_malformed_bytes(program: Program) {
 }
 
 fn fetch_meets_a_byte_order_mark(program: Program) {
-    let server =
-        Server::start(|_, _, stream| respond(stream, "200 OK", "", "\u{feff}text".as_bytes()));
+    let server = Server::start(|_, _, stream| page(stream, "\u{feff}text".as_bytes()));
     let run = fetch(program, &[server.url("/")]).succeeded();
     let kept = run.stdout.starts_with('\u{feff}');
     assert_eq!(kept, program.language == Language::Python);
@@ -411,8 +413,8 @@ fn fetch_meets_a_tenth_redirect(program: Program) {
 }
 
 fn fetch_meets_a_proxy(program: Program) {
-    let server = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"direct"));
-    let proxy = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"by proxy"));
+    let server = Server::start(|_, _, stream| page(stream, b"direct"));
+    let proxy = Server::start(|_, _, stream| page(stream, b"by proxy"));
     let mut command = program.command();
     let run = run(command
         .arg(server.url("/"))
@@ -429,7 +431,7 @@ fn fetch_meets_a_proxy(program: Program) {
 /// cookie, has caused. A cookie needs a host with a name.
 fn fetch_introduces_itself(program: Program) {
     let server = Server::start(|target, head, stream| match target {
-        "/echo" => respond(stream, "200 OK", "", head.to_lowercase().as_bytes()),
+        "/echo" => page(stream, head.to_lowercase().as_bytes()),
         _ => respond(
             stream,
             "302 Found",
@@ -464,8 +466,23 @@ fn fetch_drops_the_slow(program: Program) {
     );
 }
 
-fn fetch_waits(program: Program, url: &str, seconds: u64, cause: &str) {
-    let limit = Duration::from_secs(seconds);
+fn fetch_waits_to_connect(program: Program) {
+    let (address, _full) = full_port();
+    let cause = "deadline has elapsed";
+    fetch_waits(program, &format!("http://{address}/"), CONNECT_LIMIT, cause);
+}
+
+fn fetch_waits_for_the_page(program: Program) {
+    let silent = Server::start(|_, _, stream| stream.read(&mut [0]).map(drop));
+    fetch_waits(
+        program,
+        &silent.url("/"),
+        TOTAL_LIMIT,
+        "operation timed out",
+    );
+}
+
+fn fetch_waits(program: Program, url: &str, limit: Duration, cause: &str) {
     let run = Running::start(program.command().arg(url), limit + RUN_LIMIT).finish();
     failed(program, &run, url, [cause, "TimeoutError"]);
     assert!(run.elapsed >= limit);
@@ -473,7 +490,7 @@ fn fetch_waits(program: Program, url: &str, seconds: u64, cause: &str) {
 
 /// The URL fails, and of the good pages beside it not one is printed.
 fn fetch_fails(program: Program, url: &str, causes: [&str; 2]) {
-    let server = Server::start(|_, _, stream| respond(stream, "200 OK", "", b"good"));
+    let server = Server::start(|_, _, stream| page(stream, b"good"));
     let good = server.url("/good");
     let run = fetch(program, &[good.clone(), url.to_string(), good]);
     failed(program, &run, url, causes);
@@ -482,7 +499,7 @@ fn fetch_fails(program: Program, url: &str, causes: [&str; 2]) {
 fn failed(program: Program, run: &Run, url: &str, causes: [&str; 2]) {
     assert_eq!(run.status.code(), Some(1));
     assert_eq!(run.stdout, "");
-    assert_eq!(run.orphans, 0);
+    run.leaves_no_process();
     let cause = match program.language {
         Language::Rust => {
             assert!(run.stderr.starts_with(&format!("Error: {url}\n")));

@@ -6,99 +6,43 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 
 use shared::multiprocessing::{self, Process, Queue};
-use tests::{
-    Example, Language, Program, RUNS, Suite, command, example, numbered, python, run, script,
-};
+use tests::{Language, Program, RUNS, Suite, command, example, numbered, run, script};
 
 fn main() -> ExitCode {
     multiprocessing::init();
 
     let mut suite = Suite::new();
     let process = example!("process");
-
-    suite.prove(
-        process,
-        "ends after its five workers",
-        ends_after_five_processes,
-    );
-    suite.prove(example!("pool"), "prints the squares in order", |program| {
-        for _ in 0..RUNS {
-            let run = program.run().succeeded();
-            assert_eq!(run.stdout, "[1, 4, 9, 16, 25]\n");
-            assert!(run.forked);
-        }
-    });
-    suite.prove(example!("shared_memory"), "adds up", shared_memory_adds_up);
-    suite.prove(
-        example!("process_queue"),
-        "consumes what was produced before",
-        |program| {
-            let expected = [numbered("Produced #"), numbered("Consumed #")].concat();
-            for _ in 0..RUNS {
-                let run = program.run().succeeded();
-                assert_eq!(run.lines(), expected);
-                assert!(run.forked);
-            }
-        },
-    );
-
-    suite.test("process.rs differs: a worker's failure", move || {
-        fails_with_its_worker(process)
-    });
-    suite.python_test("process.py differs: a worker's failure", move || {
-        goes_on_without_its_worker(process);
-    });
-    suite.test("process_queue.rs differs: empty after put", || {
-        let q = Queue::new().unwrap();
-        for i in 0..10_000 {
-            q.put(i).unwrap();
-            assert!(!q.is_empty());
-            assert_eq!(q.get().unwrap(), i);
-            assert!(q.is_empty());
-        }
-    });
-    suite.python_test("process_queue.py differs: empty after put", || {
-        let code = "from multiprocessing import Queue\n\
-            q = Queue()\n\
-            while True:\n    \
-                q.put(0)\n    \
-                if q.empty(): break\n    \
-                q.get()\n\
-            q.get()";
-        run(python().args(["-c", code])).succeeded();
-    });
-    suite.test(
-        "process_queue.rs differs: join before the queue is read",
-        || {
-            let q = Queue::new().unwrap();
-            let produce = |q: &Queue<Vec<u8>>| q.put(vec![7; 1 << 20]).unwrap();
-            Process::new(produce, (&q,))
-                .start()
-                .unwrap()
-                .join()
-                .unwrap();
-            assert_eq!(q.get().unwrap(), [7; 1 << 20]);
-        },
-    );
-    suite.python_test(
-        "process_queue.py differs: join before the queue is read",
-        || {
-            let code = "import multiprocessing; multiprocessing.set_start_method('fork')\n\
-            q = multiprocessing.Queue()\n\
-            p = multiprocessing.Process(target=q.put, args=(bytes(1 << 20),))\n\
-            p.start()\n\
-            p.join(1)\n\
-            assert p.is_alive()\n\
-            q.get()\n\
-            p.join()";
-            run(python().args(["-c", code])).succeeded();
-        },
-    );
+    let process_queue = example!("process_queue");
+    let specifications: [(_, _, fn(Program)); _] = [
+        (process, "ends after its five workers", workers_end_first),
+        (
+            example!("pool"),
+            "prints the squares in order",
+            pool_squares,
+        ),
+        (example!("shared_memory"), "adds up", shared_memory_adds_up),
+        (process_queue, "produces, then consumes", queue_keeps_order),
+        (process, "differs: a worker's failure", failure_reaches_join),
+        (
+            process_queue,
+            "differs: empty after put",
+            queue_has_what_was_put,
+        ),
+        (
+            process_queue,
+            "differs: join before get",
+            join_waits_for_no_reader,
+        ),
+    ];
+    for (example, what, specification) in specifications {
+        suite.prove(example, what, specification);
+    }
     suite.run()
 }
 
 /// Five lines in any order, each from a process of its own, then the last one.
-fn ends_after_five_processes(program: Program) {
+fn workers_end_first(program: Program) {
     for _ in 0..RUNS {
         let run = program.run().succeeded();
         let mut lines = run.lines();
@@ -112,6 +56,14 @@ fn ends_after_five_processes(program: Program) {
         assert_eq!(workers, numbered("Worker # is running in process"));
         assert_eq!(pids.len(), 5);
         assert!(!pids.contains(&run.pid));
+    }
+}
+
+fn pool_squares(program: Program) {
+    for _ in 0..RUNS {
+        let run = program.run().succeeded();
+        assert_eq!(run.stdout, "[1, 4, 9, 16, 25]\n");
+        assert!(run.forked);
     }
 }
 
@@ -142,25 +94,68 @@ fn shared_memory_adds_up(program: Program) {
     }
 }
 
-/// With a full disk for stdout, each worker panics in its `println!`. That
-/// must reach `main` through `join`, and not its own `println!` later.
-fn fails_with_its_worker(example: Example) {
-    let run = run(command("sh").args(["-c", "exec \"$0\" >/dev/full", example.rust]));
-    assert_eq!(run.status.code(), Some(1));
-    assert_eq!(run.orphans, 0);
-    let (_, error) = run
-        .stderr
-        .split_once("\nError: process ")
-        .expect("main fails");
-    assert!(error.contains(" panicked at "));
-    assert!(error.contains(": failed printing to stdout"));
+fn queue_keeps_order(program: Program) {
+    let expected = [numbered("Produced #"), numbered("Consumed #")].concat();
+    for _ in 0..RUNS {
+        let run = program.run().succeeded();
+        assert_eq!(run.lines(), expected);
+        assert!(run.forked);
+    }
 }
 
-/// Python's workers fail in `print`, too, but only they hear of it.
-fn goes_on_without_its_worker(example: Example) {
-    let run = run(script("fail_in_print.py").args([example.python, "2 is running"]));
-    assert!(run.status.success());
-    assert_eq!(run.lines().last(), Some(&"All processes have finished."));
-    assert_eq!(run.lines().len(), 5);
-    assert!(run.stderr.contains("RuntimeError: fails here"));
+fn failure_reaches_join(program: Program) {
+    match program.language {
+        // With a full disk for stdout, each worker panics in its `println!`,
+        // and `main` fails through `join` and not in its own `println!` later.
+        Language::Rust => {
+            let run = run(command("sh").args(["-c", "exec \"$0\" >/dev/full", program.path()]));
+            assert_eq!(run.status.code(), Some(1));
+            run.leaves_no_process();
+            let (_, error) = run
+                .stderr
+                .split_once("\nError: process ")
+                .expect("main fails");
+            assert!(error.contains(": failed printing to stdout"));
+        }
+        // A worker that fails in its `print` is not missed.
+        Language::Python => {
+            let run = run(script("fail_in_print.py").args([program.path(), "2 is running"]));
+            assert!(run.status.success());
+            assert_eq!(run.lines().last(), Some(&"All processes have finished."));
+            assert_eq!(run.lines().len(), 5);
+            assert!(run.stderr.contains("RuntimeError: fails here"));
+        }
+    }
+}
+
+fn queue_has_what_was_put(program: Program) {
+    match program.language {
+        Language::Rust => {
+            let q = Queue::new().unwrap();
+            for i in 0..10_000 {
+                q.put(i).unwrap();
+                assert!(!q.is_empty());
+                assert_eq!(q.get().unwrap(), i);
+                assert!(q.is_empty());
+            }
+        }
+        Language::Python => {
+            run(&mut script("empty_after_put.py")).succeeded();
+        }
+    }
+}
+
+fn join_waits_for_no_reader(program: Program) {
+    match program.language {
+        Language::Rust => {
+            let q = Queue::new().unwrap();
+            let produce = |q: &Queue<Vec<u8>>| q.put(vec![7; 1 << 20]).unwrap();
+            let p = Process::new(produce, (&q,)).start().unwrap();
+            p.join().unwrap();
+            assert_eq!(q.get().unwrap(), [7; 1 << 20]);
+        }
+        Language::Python => {
+            run(&mut script("join_before_get.py")).succeeded();
+        }
+    }
 }

@@ -15,11 +15,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.test_within(
-        BUILD_LIMIT,
-        "the console blocks do what they show",
-        console_blocks,
-    );
+    suite.limit = BUILD_LIMIT;
+    suite.test("the console blocks do what they show", console_blocks);
     suite.test("the table has a row for each example", table_of_examples);
     suite.test("the map has every name that the Python uses", map_of_names);
     suite.test("each example keeps to the form", form_of_examples);
@@ -53,34 +50,29 @@ fn section_and_name(example: &Path) -> (&str, &str) {
     (section, example.file_name().unwrap().to_str().unwrap())
 }
 
-/// After each `$` comes what the command prints, unless nothing is shown.
+/// After each `$` command comes what it prints, unless nothing is shown.
 fn console_blocks() {
     let readme = read("README.md");
     let blocks = readme.split("```console\n").skip(1);
-    let mut commands = 0;
-    for block in blocks.map(|block| block.split("```").next().unwrap()) {
-        for entry in block
-            .strip_prefix("$ ")
-            .expect("a command first")
-            .split("\n$ ")
-        {
-            let (line, output) = entry.split_once('\n').unwrap_or((entry, ""));
-            // What runs this runs all tests already.
-            let line = if line == "cargo test" {
-                "cargo test -- --list"
-            } else {
-                line
-            };
-            let mut shell = command("sh");
-            shell.args(["-c", line]).current_dir(root());
-            let run = Running::start(&mut shell, BUILD_LIMIT).finish();
-            assert!(run.status.success());
-            assert!(!run.stderr.contains("warning"), "a warning");
-            assert!(output.trim().is_empty() || run.stdout.trim() == output.trim());
-            commands += 1;
+    let mut commands: Vec<(&str, BTreeSet<&str>)> = Vec::new();
+    for line in blocks.flat_map(|block| block.lines().take_while(|line| *line != "```")) {
+        match line.strip_prefix("$ ") {
+            // What runs this test runs all tests already.
+            Some("cargo test") => commands.push(("cargo test -- --list", BTreeSet::new())),
+            Some(command) => commands.push((command, BTreeSet::new())),
+            None => drop(commands.last_mut().expect("a command first").1.insert(line)),
         }
     }
-    assert_eq!(commands, 2);
+    assert!(commands.len() >= 2);
+    for (line, output) in commands {
+        let mut shell = command("sh");
+        shell.args(["-c", line]).current_dir(root());
+        let run = Running::start(&mut shell, BUILD_LIMIT).finish();
+        assert!(run.status.success());
+        assert!(!run.stderr.contains("warning"), "a warning");
+        // Tasks may take turns in another order than is shown.
+        assert!(output.is_empty() || output == run.lines().into_iter().collect());
+    }
 }
 
 fn table_of_examples() {
@@ -153,7 +145,8 @@ fn map_of_names() {
     }
 }
 
-/// STYLE: a header, a counterpart, 80 columns, half again its lines at most.
+/// A header, a guard, the names of its counterpart in their order, half again
+/// its lines at most, 80 columns.
 fn form_of_examples() {
     for example in examples() {
         let (section, name) = section_and_name(&example);
@@ -172,10 +165,35 @@ fn form_of_examples() {
             python.contains("\nif __name__ == \"__main__\":\n"),
             "the guard of {name}.py"
         );
+        assert_eq!(
+            definitions(&rust, ["fn ", "struct "]),
+            definitions(&python, ["def ", "class "])
+        );
+        assert!(
+            2 * rust.lines().count() <= 3 * python.lines().count(),
+            "{name}.rs is long"
+        );
         for line in rust.lines().chain(python.lines()) {
             assert!(line.chars().count() <= 80, "in {name}: {line}");
         }
     }
+}
+
+/// The names of functions and types, but for those that only one language has.
+fn definitions<'a>(source: &'a str, keywords: [&str; 2]) -> Vec<&'a str> {
+    let name = |line: &'a str| {
+        let line = line.trim_start().trim_start_matches("async ");
+        let rest = keywords
+            .iter()
+            .find_map(|keyword| line.strip_prefix(keyword))?;
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next()
+    };
+    source
+        .lines()
+        .filter_map(name)
+        .filter(|name| !["main", "__init__"].contains(name))
+        .collect()
 }
 
 fn no_module_is_hidden() {

@@ -4,18 +4,21 @@
 
 mod server;
 
-pub use server::{Server, full_port, respond};
+pub use server::{Server, full_port, page, respond};
 
+use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::iter;
+use std::mem;
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::LazyLock;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{LazyLock, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -80,24 +83,22 @@ pub struct Program {
 }
 
 impl Program {
-    /// The command that runs it.
-    pub fn command(&self) -> Command {
-        match self.language {
-            Language::Rust => command(self.example.rust),
-            Language::Python => {
-                let mut command = python();
-                command.arg(self.example.python);
-                command
-            }
-        }
-    }
-
     /// Its file.
     pub fn path(&self) -> &'static str {
         match self.language {
             Language::Rust => self.example.rust,
             Language::Python => self.example.python,
         }
+    }
+
+    /// The command that runs it.
+    pub fn command(&self) -> Command {
+        let mut command = match self.language {
+            Language::Rust => return command(self.path()),
+            Language::Python => python(),
+        };
+        command.arg(self.path());
+        command
     }
 
     /// Runs it without arguments.
@@ -114,6 +115,8 @@ pub fn command(program: &str) -> Command {
         "RUST_BACKTRACE",
         "http_proxy",
         "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
         "all_proxy",
         "ALL_PROXY",
         "no_proxy",
@@ -125,9 +128,9 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// Python 3.11 or newer.
+/// Python 3.11 or newer, for those tests that need it.
 pub fn python() -> Command {
-    command(PYTHON.as_deref().unwrap_or("python3"))
+    command(PYTHON.as_deref().expect("python3"))
 }
 
 /// A Python script that lies beside the tests.
@@ -140,14 +143,13 @@ pub fn script(name: &str) -> Command {
 /// The interpreter itself: what is called `python3` may be a script that looks
 /// for one at each call.
 static PYTHON: LazyLock<Option<String>> = LazyLock::new(|| {
-    ask_python(
-        "python3",
-        "import sys; assert sys.version_info >= (3, 11); print(sys.executable)",
-    )
+    let code = "import sys; assert sys.version_info >= (3, 11); print(sys.executable)";
+    ask_python("python3", code)
 });
 
 static AIOHTTP: LazyLock<bool> = LazyLock::new(|| {
-    ask_python(PYTHON.as_deref().unwrap_or("python3"), "import aiohttp").is_some()
+    let python = PYTHON.as_deref();
+    python.is_some_and(|python| ask_python(python, "import aiohttp").is_some())
 });
 
 fn ask_python(python: &str, code: &str) -> Option<String> {
@@ -157,7 +159,13 @@ fn ask_python(python: &str, code: &str) -> Option<String> {
 }
 
 /// The tests of one section.
-pub struct Suite(Vec<Trial>);
+pub struct Suite {
+    tests: Vec<Trial>,
+    /// How long each test that is added from here on may run.
+    pub limit: Duration,
+    /// Whether the tests added from here on run only if `--ignored` asks for it.
+    pub on_request: bool,
+}
 
 impl Default for Suite {
     fn default() -> Self {
@@ -170,82 +178,34 @@ impl Suite {
     /// leave behind.
     pub fn new() -> Self {
         set_child_subreaper(true).unwrap();
-        Self(Vec::new())
+        Self {
+            tests: Vec::new(),
+            limit: TEST_LIMIT,
+            on_request: false,
+        }
     }
 
     /// Adds a test.
     pub fn test(&mut self, name: impl Into<String>, test: impl FnOnce() + Send + 'static) {
-        self.test_within(TEST_LIMIT, name, test);
+        self.add(name.into(), || None, test);
     }
 
-    /// Adds a test that may run for longer than others.
-    pub fn test_within(
-        &mut self,
-        limit: Duration,
-        name: impl Into<String>,
-        test: impl FnOnce() + Send + 'static,
-    ) {
-        let name = name.into();
-        self.0
-            .push(Trial::test(name.clone(), move || watch(name, limit, test)));
-    }
-
-    /// Adds a test that needs Python, and `aiohttp` if the name begins with
-    /// `fetch`. It is skipped where that is missing, but fails if `CI=true`.
+    /// Adds a test that needs Python, and aiohttp if its name begins with
+    /// `fetch`. Where that is missing it is skipped, but fails if `CI=true`.
     pub fn python_test(&mut self, name: impl Into<String>, test: impl FnOnce() + Send + 'static) {
-        self.python_test_within(TEST_LIMIT, name, test);
-    }
-
-    fn python_test_within(
-        &mut self,
-        limit: Duration,
-        name: impl Into<String>,
-        test: impl FnOnce() + Send + 'static,
-    ) {
         let name = name.into();
-        self.0.push(Trial::ignorable_test(name.clone(), move || {
-            let missing = if PYTHON.is_none() {
-                "no python3 of version 3.11 or newer"
-            } else if name.starts_with("fetch") && !*AIOHTTP {
-                "python3 has no aiohttp"
-            } else {
-                return watch(name, limit, test).map(|()| Completion::Completed);
-            };
-            if env::var("CI").is_ok_and(|ci| ci == "true") {
-                return Err(missing.into());
-            }
-            Ok(Completion::ignored_with(missing))
-        }));
+        let needs_aiohttp = name.starts_with("fetch");
+        let missing = move || match *PYTHON {
+            None => Some("no python3 of version 3.11 or newer"),
+            Some(_) if needs_aiohttp && !*AIOHTTP => Some("python3 has no aiohttp"),
+            Some(_) => None,
+        };
+        self.add(name, missing, test);
     }
 
     /// Adds one test for each language: the program keeps to `specification`.
     pub fn prove(
         &mut self,
-        example: Example,
-        what: &str,
-        specification: impl Fn(Program) + Clone + Send + 'static,
-    ) {
-        self.prove_within(TEST_LIMIT, example, what, specification);
-    }
-
-    /// As [`prove`](Self::prove), but only for those who ask for it with
-    /// `--ignored`, and may run for longer.
-    pub fn prove_patiently(
-        &mut self,
-        limit: Duration,
-        example: Example,
-        what: &str,
-        specification: impl Fn(Program) + Clone + Send + 'static,
-    ) {
-        self.prove_within(limit, example, what, specification);
-        let pair = self.0.split_off(self.0.len() - 2);
-        self.0
-            .extend(pair.into_iter().map(|test| test.with_ignored_flag(true)));
-    }
-
-    fn prove_within(
-        &mut self,
-        limit: Duration,
         example: Example,
         what: &str,
         specification: impl Fn(Program) + Clone + Send + 'static,
@@ -260,17 +220,35 @@ impl Suite {
             example,
         };
         let check = specification.clone();
-        self.test_within(limit, format!("{name}.rs {what}"), move || check(rust));
-        self.python_test_within(limit, format!("{name}.py {what}"), move || {
-            specification(python)
+        self.test(format!("{name}.rs {what}"), move || check(rust));
+        self.python_test(format!("{name}.py {what}"), move || specification(python));
+    }
+
+    fn add(
+        &mut self,
+        name: String,
+        missing: impl FnOnce() -> Option<&'static str> + Send + 'static,
+        test: impl FnOnce() + Send + 'static,
+    ) {
+        let limit = self.limit;
+        let test = Trial::ignorable_test(name.clone(), move || match missing() {
+            None => watch(name, limit, test).map(|()| Completion::Completed),
+            Some(missing) if env::var("CI").is_ok_and(|ci| ci == "true") => Err(missing.into()),
+            Some(missing) => Ok(Completion::ignored_with(missing)),
         });
+        self.tests.push(test.with_ignored_flag(self.on_request));
     }
 
     /// Runs the tests that the command line asks for.
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(THREADS);
-        let conclusion = libtest_mimic::run(&arguments, self.0);
+        let conclusion = libtest_mimic::run(&arguments, self.tests);
+
+        // A test that took too long may have left a program running.
+        for group in mem::take(&mut *RUNNING.lock().unwrap()) {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
         let left = waitpid(None, Some(WaitPidFlag::WNOHANG));
         if !conclusion.has_failed() && left != Err(Errno::ECHILD) {
             eprintln!("a test has left a process behind: {left:?}");
@@ -315,6 +293,7 @@ pub struct Run {
     pub forked: bool,
     /// How many processes it did not wait for.
     pub orphans: u32,
+    is_python: bool,
 }
 
 impl Run {
@@ -328,8 +307,17 @@ impl Run {
     pub fn succeeded(self) -> Self {
         assert!(self.status.success());
         assert_eq!(self.stderr, "");
-        assert_eq!(self.orphans, 0, "processes left behind");
+        self.leaves_no_process();
         self
+    }
+
+    /// Checks that it has waited for each of its processes. Python need not:
+    /// from 3.14 on, its fork server ends after it.
+    pub fn leaves_no_process(&self) {
+        assert!(
+            self.orphans == 0 || self.is_python,
+            "a process is left behind"
+        );
     }
 }
 
@@ -370,10 +358,14 @@ pub fn run(command: &mut Command) -> Run {
     Running::start(command, RUN_LIMIT).finish()
 }
 
+/// The process groups of the programs that run.
+static RUNNING: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
+
 /// A program that runs, in a process group of its own. Whoever drops it before
 /// its end, or waits for longer than the limit, kills the group.
 pub struct Running {
     command: String,
+    is_python: bool,
     child: Child,
     stdout: BufReader<ChildStdout>,
     read: String,
@@ -395,6 +387,7 @@ impl Running {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let group = Pid::from_raw(child.id() as i32);
+        RUNNING.lock().unwrap().insert(group);
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut stderr = child.stderr.take().unwrap();
         let (finished, news) = mpsc::channel();
@@ -405,6 +398,7 @@ impl Running {
                     .chain(command.get_args())
                     .collect::<Vec<_>>()
             ),
+            is_python: Some(command.get_program()) == PYTHON.as_deref().map(OsStr::new),
             child,
             stdout,
             read: String::new(),
@@ -420,6 +414,7 @@ impl Running {
                 if late {
                     let _ = killpg(group, Signal::SIGKILL);
                 }
+                RUNNING.lock().unwrap().remove(&group);
                 late
             }),
         }
@@ -468,6 +463,7 @@ impl Running {
             elapsed,
             forked,
             orphans,
+            is_python: self.is_python,
         };
         assert!(!late, "killed by the watchdog");
         run

@@ -99,6 +99,11 @@ pub fn full_port() -> (SocketAddr, impl Sized) {
     (address, (listener, waiting))
 }
 
+/// Answers a request with a page.
+pub fn page(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
+    respond(stream, "200 OK", "", body)
+}
+
 /// Answers a request: `status` with its reason, header lines, body.
 pub fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
     let length = body.len();

@@ -16,9 +16,8 @@ use reqwest::Client;
 use std::{env, time::Duration};
 
 async fn fetch(url: String) -> Result<String> {
-    // These are the limits that aiohttp has; reqwest has none.
     let client = Client::builder()
-        .timeout(Duration::from_secs(300))
+        .timeout(Duration::from_secs(300)) // as aiohttp; reqwest has no limit
         .connect_timeout(Duration::from_secs(30))
         .build()?;
     let text = async { client.get(&url).send().await?.text().await };

@@ -3,8 +3,7 @@
 //! Python: `process.py`
 //! Run: `cargo run -p multiprocessing --bin process`
 //! Differs:
-//! - A worker's failure reaches `join`, and `main` fails with it; Python's
-//!   parent goes on to say that all have finished, and exits with 0.
+//! - A worker's failure reaches `join` and `main`; Python's parent exits 0.
 
 use shared::multiprocessing::{self, Process};
 use std::process;
@@ -14,8 +13,8 @@ fn worker(num: i32) {
 }
 
 fn main() -> anyhow::Result<()> {
+    // A child is this program again: `init` runs its worker and ends it.
     multiprocessing::init();
-
     let mut processes = Vec::new();
     for i in 0..5 {
         let p = Process::new(worker, (i,)).start()?;

@@ -12,6 +12,7 @@ use shared::multiprocessing::{self, Process, Queue};
 
 fn producer(q: &Queue<i32>) {
     for i in 0..5 {
+        // To panic is to raise: the process ends, and `join` says why.
         q.put(i).unwrap();
         println!("Produced {i}");
     }
@@ -26,7 +27,6 @@ fn consumer(q: &Queue<i32>) {
 
 fn main() -> anyhow::Result<()> {
     multiprocessing::init();
-
     let q = Queue::new()?;
 
     let p1 = Process::new(producer, (&q,));

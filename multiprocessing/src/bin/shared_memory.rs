@@ -9,6 +9,7 @@
 use shared::multiprocessing::{self, Array, Process, Value};
 
 fn worker(num: i32, shared_num: &Value<i32>, shared_arr: &Array<i32>) {
+    // A guard lives as long as its statement: this line, and all of the loop.
     *shared_num.lock().unwrap() += num;
     for item in shared_arr.lock().unwrap().iter_mut() {
         *item += num;
@@ -17,7 +18,6 @@ fn worker(num: i32, shared_num: &Value<i32>, shared_arr: &Array<i32>) {
 
 fn main() -> anyhow::Result<()> {
     multiprocessing::init();
-
     let shared_num = Value::new(0)?;
     let shared_arr = Array::new([1, 2, 3, 4, 5])?;
 

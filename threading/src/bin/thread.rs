@@ -3,8 +3,7 @@
 //! Python: `thread.py`
 //! Run: `cargo run -p threading --bin thread`
 //! Differs:
-//! - A worker's panic reaches `join`, and `main` fails with it; Python's main
-//!   thread goes on to say that all have finished, and exits with 0.
+//! - A worker's panic reaches `join` and `main`; Python's program exits 0.
 
 use std::thread;
 
@@ -15,6 +14,7 @@ fn worker(num: i32) {
 fn main() {
     let mut threads = Vec::new();
     for i in 0..5 {
+        // `move`, for the thread may outlive this `i`.
         let t = thread::spawn(move || worker(i));
         threads.push(t);
     }
