@@ -19,6 +19,9 @@ use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::{deadline, poll, spin};
 
+/// How long the dead of a busy pool may go unseen.
+const UNSEEN: Duration = Duration::from_millis(10);
+
 /// How long the pool waits until it tries again to start a worker.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -187,28 +190,13 @@ impl Shared {
         self.wait(deadline, |_| done())
     }
 
-    /// Waits until `done`, and helps meanwhile: as long as results come
-    /// quickly, it takes them here, and the manager can sleep.
     fn wait(&self, deadline: Option<Instant>, done: impl Fn(&State) -> bool) -> bool {
-        let mut state = self.lock();
-        if done(&state) {
+        let late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if done(&self.lock()) {
             return true;
         }
-        state.helpers += 1;
-        state.set_asleep(false);
-        drop(state);
-        let late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
-        while spin(|| {
-            let mut state = self.lock();
-            state.work(self) || done(&state)
-        }) && !done(&self.lock())
-            && !late()
-        {}
+        self.help(|state| done(state) || late());
         let mut state = self.lock();
-        state.helpers -= 1;
-        if state.helpers == 0 && !state.set_asleep(true) {
-            self.ring();
-        }
         while !done(&state) && !late() {
             state.sleepers += 1;
             state = match deadline {
@@ -227,16 +215,37 @@ impl Shared {
         done(&state)
     }
 
+    /// Takes results here until `done`, as long as they come quickly; the
+    /// manager can sleep meanwhile, and no thread has to be woken for them.
+    fn help(&self, done: impl Fn(&State) -> bool) {
+        let mut state = self.lock();
+        state.helpers += 1;
+        state.set_asleep(false);
+        drop(state);
+        while spin(|| {
+            let mut state = self.lock();
+            state.work(self) || done(&state)
+        }) && !done(&self.lock())
+        {}
+        let mut state = self.lock();
+        state.helpers -= 1;
+        if state.helpers == 0 && !state.set_asleep(true) {
+            self.ring();
+        }
+    }
+
     /// What the manager does, until the pool has ended.
     pub(super) fn manage(&self) {
         let mut dead = Vec::new();
         while !self.lock().bury(&dead, self) {
             self.start_workers();
-            // As in `wait`, unless somebody there does it already.
+            // As in `help`, unless somebody there does it already.
+            let start = Instant::now();
             while spin(|| {
                 let mut state = self.lock();
                 state.helpers == 0 && state.work(self)
-            }) {}
+            }) && start.elapsed() < UNSEEN
+            {}
             dead = self.sleep();
         }
         self.lock().finished = true;
@@ -366,8 +375,7 @@ impl Worker {
         };
         let end = self.numbered - u64::from(on_its_way.is_some());
         let first = self.channel.reclaim(end);
-        while let Some((number, task)) = self.tasks.pop_back_if(|(number, _)| *number >= first) {
-            debug_assert!(number < end);
+        while let Some((_, task)) = self.tasks.pop_back_if(|(number, _)| *number >= first) {
             returned.push_front(task);
             self.left += 1;
         }
@@ -405,26 +413,26 @@ impl Worker {
     /// Takes an answer that is not a small result.
     fn take_part(&mut self, flags: u32) -> Result<(), Answer> {
         let bytes = mem::take(&mut self.part);
-        let failure = || decode::<Failure>(&mut &bytes[..]).map_err(|_| Answer::Corrupt);
+        let failure = if flags & FAILED == 0 {
+            None
+        } else {
+            Some(decode(&mut &bytes[..]).map_err(|_| Answer::Corrupt)?)
+        };
         if !self.ready {
-            if flags & FAILED != 0 {
-                return Err(Answer::CannotStart(failure()?));
-            }
-            self.ready = true;
-            return Ok(());
+            self.ready = failure.is_none();
+            return failure.map_or(Ok(()), |failure| Err(Answer::CannotStart(failure)));
         }
         let (_, task) = self.tasks.pop_front().ok_or(Answer::Corrupt)?;
-        if flags & FAILED != 0 {
-            task.fail(Cause::Failure(self.child.pid(), failure()?));
-            return Ok(());
+        match failure {
+            Some(failure) => task.fail(Cause::Failure(self.child.pid(), failure)),
+            None => task.succeed(|results| {
+                if results.is_empty() {
+                    *results = bytes;
+                } else {
+                    results.extend(bytes);
+                }
+            }),
         }
-        task.succeed(|results| {
-            if results.is_empty() {
-                *results = bytes;
-            } else {
-                results.extend(bytes);
-            }
-        });
         Ok(())
     }
 }
