@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{self, Command, Output, Stdio};
 use std::{env, fs};
 
+use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, geteuid, seteuid, setresuid};
@@ -47,23 +48,28 @@ fn square(n: i64) -> i64 {
     n * n
 }
 
-/// One of everything that takes something from the system.
-const MAKERS: &[(&str, fn() -> Result<(), Error>)] = &[
+/// Something that takes from the system, and its name.
+type Maker = (&'static str, fn() -> Result<(), Error>);
+
+const MEMORY: &[Maker] = &[
     ("Value", || Value::new(1).map(drop)),
     ("Array", || Array::new([1, 2]).map(drop)),
     ("Queue", || Queue::<u8>::new().map(drop)),
     ("bounded Queue", || Queue::<u8>::with_maxsize(1).map(drop)),
-    ("pipe", || pipe::<(), ()>().map(drop)),
-    ("Process", || {
-        let child = Process::new(square, (3,)).start()?;
-        child.join().map(|nine| assert_eq!(nine, 9))
-    }),
-    ("Pool", || {
-        let pool = Pool::new(2)?;
-        pool.map(square, [1, 2])
-            .map(|results| assert_eq!(results, [1, 4]))
-    }),
 ];
+
+const PIPE: Maker = ("pipe", || pipe::<(), ()>().map(drop));
+
+const PROCESS: Maker = ("Process", || {
+    let child = Process::new(square, (3,)).start()?;
+    child.join().map(|nine| assert_eq!(nine, 9))
+});
+
+const POOL: Maker = ("Pool", || {
+    let pool = Pool::new(2)?;
+    pool.map(square, [1, 2])
+        .map(|results| assert_eq!(results, [1, 4]))
+});
 
 /// The system's answer at the bottom of an error.
 fn refusal(error: &Error) -> Option<&io::Error> {
@@ -107,35 +113,43 @@ impl Existing {
     }
 }
 
-/// Makes everything with more and more of a resource, until there is enough.
-/// Each time before it is the refusal that `is_expected`.
-fn with_ever_more(resource: Resource, least: u64, is_expected: impl Fn(&io::Error) -> bool) {
+/// What is refused is an error that names the system's answer.
+fn is_refused((what, make): &Maker, resource: Resource, limit: u64, answer: i32) -> bool {
+    let Err(error) = limited(resource, limit, make) else {
+        return false;
+    };
+    let source = refusal(&error).unwrap_or_else(|| panic!("{what}, limit {limit}: {error:?}"));
+    assert_eq!(
+        source.raw_os_error(),
+        Some(answer),
+        "{what}, limit {limit}: {error:?}"
+    );
+    true
+}
+
+/// Makes each with more and more of a resource, until there is enough, so that
+/// every step on the way is refused once.
+fn with_ever_more(makers: &[Maker], resource: Resource, least: u64, answer: i32) {
     let existing = Existing::new();
-    for (what, make) in MAKERS {
-        let mut refusals = 0;
-        let make = |limit| {
-            limited(resource, limit, || {
-                let made = make();
-                existing.works();
-                made
-            })
+    for maker in makers {
+        let refused = |limit: &u64| {
+            let refused = is_refused(maker, resource, *limit, answer);
+            limited(resource, *limit, || existing.works());
+            refused
         };
-        // `Existing` holds a few itself, so the first ones are refused all.
-        while let Err(error) = make(least + refusals) {
-            let expected = refusal(&error).is_some_and(&is_expected);
-            assert!(expected, "{what}, limit {}: {error:?}", least + refusals);
-            refusals += 1;
-            assert!(refusals < 200, "{what}: {error:?}");
-        }
-        assert!(refusals > 0, "{what} was never refused");
+        let refusals = (least..least + 200).take_while(refused).count();
+        assert!(
+            (1..200).contains(&refusals),
+            "{}: {refusals} refusals",
+            maker.0
+        );
     }
 }
 
 fn no_descriptors_left_is_an_error_that_names_it() {
     let least = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
-    with_ever_more(Resource::RLIMIT_NOFILE, least, |source| {
-        source.raw_os_error() == Some(nix::libc::EMFILE)
-    });
+    let makers = [MEMORY, &[PIPE, PROCESS, POOL]].concat();
+    with_ever_more(&makers, Resource::RLIMIT_NOFILE, least, libc::EMFILE);
 }
 
 fn no_room_for_handles_in_a_child_is_an_error_that_names_it() {
@@ -169,62 +183,48 @@ fn fork_refused_is_an_error_that_names_it() {
         let nobody_else = Uid::from_raw(1_000_000_000 + process::id());
         setresuid(nobody_else, nobody_else, nobody_else).unwrap();
         prctl::set_dumpable(true).unwrap();
-        with_ever_more_processes(1);
+        with_ever_more(&[PROCESS, POOL], Resource::RLIMIT_NPROC, 1, libc::EAGAIN);
     } else {
         let existing = Existing::new();
-        for (what, make) in &MAKERS[5..] {
-            let error = limited(Resource::RLIMIT_NPROC, 1, || make().unwrap_err());
-            let source = refusal(&error).unwrap_or_else(|| panic!("{what}: {error:?}"));
-            assert_eq!(source.raw_os_error(), Some(nix::libc::EAGAIN), "{what}");
+        for maker in [PROCESS, POOL] {
+            assert!(is_refused(&maker, Resource::RLIMIT_NPROC, 1, libc::EAGAIN));
             existing.works();
         }
-    }
-}
-
-/// As [`with_ever_more`], for the makers that start something.
-fn with_ever_more_processes(least: u64) {
-    let existing = Existing::new();
-    for (what, make) in &MAKERS[5..] {
-        let mut refusals = 0;
-        let make = |limit| limited(Resource::RLIMIT_NPROC, limit, make);
-        while let Err(error) = make(least + refusals) {
-            let expected = refusal(&error)
-                .is_some_and(|source| source.raw_os_error() == Some(nix::libc::EAGAIN));
-            assert!(expected, "{what}, limit {}: {error:?}", least + refusals);
-            existing.works();
-            refusals += 1;
-            assert!(refusals < 200, "{what}: {error:?}");
-        }
-        assert!(refusals > 0, "{what} was never refused");
     }
 }
 
 fn a_file_size_limit_is_an_error_that_names_it() {
     let existing = Existing::new();
-    for (what, make) in &MAKERS[..4] {
+    // The signal that comes with this limit would end the program.
+    for maker in [MEMORY, &[POOL]].concat() {
         for limit in [0, 1] {
-            // The signal that comes with this limit would end the program.
-            let error = limited(Resource::RLIMIT_FSIZE, limit, || make().expect_err(what));
-            let source = refusal(&error).unwrap_or_else(|| panic!("{what}: {error:?}"));
-            assert_eq!(source.raw_os_error(), Some(nix::libc::EFBIG), "{what}");
+            assert!(
+                is_refused(&maker, Resource::RLIMIT_FSIZE, limit, libc::EFBIG),
+                "{}",
+                maker.0
+            );
         }
+    }
+    // What needs no file is had, in children too.
+    for maker in [PIPE, PROCESS] {
+        assert!(
+            !is_refused(&maker, Resource::RLIMIT_FSIZE, 0, libc::EFBIG),
+            "{}",
+            maker.0
+        );
     }
     limited(Resource::RLIMIT_FSIZE, 0, || {
         existing.works();
-        // What needs no file is had, in children too.
-        for (what, make) in &MAKERS[4..] {
-            make().unwrap_or_else(|error| panic!("{what}: {error}"));
-        }
-        let sizes = |text: Vec<u8>| vec![1u8; text.len()];
-        match Process::new(sizes, (vec![0; 1 << 20],))
+        let same = |bytes: Vec<u8>| bytes;
+        match Process::new(same, (vec![7; 1 << 20],))
             .start()
             .and_then(Process::join)
         {
-            Ok(result) => assert_eq!(result.len(), 1 << 20),
+            Ok(result) => assert_eq!(result, vec![7; 1 << 20]),
             Err(error) => assert!(refusal(&error).is_some(), "{error:?}"),
         }
         match existing.queue.put(vec![7; 64 << 20]) {
-            Ok(()) => assert_eq!(existing.queue.get().unwrap().len(), 64 << 20),
+            Ok(()) => assert_eq!(existing.queue.get().unwrap(), vec![7; 64 << 20]),
             Err(error) => assert!(refusal(&error).is_some(), "{error:?}"),
         }
         existing.works();
@@ -236,13 +236,12 @@ fn mmap_refused_is_an_error_that_names_it() {
     existing.works();
     // What is freed here is there for the messages.
     drop(vec![1u8; 64 * 1024]);
-    for (what, make) in &MAKERS[..4] {
-        let error = limited(Resource::RLIMIT_AS, address_space(), || {
-            make().expect_err(what)
-        });
-        let source = refusal(&error).unwrap_or_else(|| panic!("{what}: {error:?}"));
-        assert_eq!(source.raw_os_error(), Some(nix::libc::ENOMEM), "{what}");
-        assert!(error.to_string().contains("mmap"), "{what}: {error}");
+    for maker in MEMORY {
+        assert!(
+            is_refused(maker, Resource::RLIMIT_AS, address_space(), libc::ENOMEM),
+            "{}",
+            maker.0
+        );
     }
     existing.works();
 }
