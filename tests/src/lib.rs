@@ -289,7 +289,7 @@ pub struct Run {
     pub stderr: String,
     /// How long it took.
     pub elapsed: Duration,
-    /// Whether it had child processes and waited for them.
+    /// Whether it had child processes.
     pub forked: bool,
     /// How many processes it did not wait for.
     pub orphans: u32,
@@ -438,7 +438,7 @@ impl Running {
         let mut stdout = Vec::new();
         self.stdout.read_to_end(&mut stdout).unwrap();
         let pid = self.child.id();
-        let forked = has_waited_for_children(pid);
+        let has_waited = has_waited_for_children(pid);
         let status = self.child.wait().unwrap();
         let elapsed = self.started.elapsed();
 
@@ -461,7 +461,7 @@ impl Running {
             stdout: self.read + &String::from_utf8_lossy(&stdout),
             stderr: self.stderr.join().unwrap(),
             elapsed,
-            forked,
+            forked: has_waited || orphans > 0,
             orphans,
             is_python: self.is_python,
         };
