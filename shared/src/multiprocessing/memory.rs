@@ -271,14 +271,15 @@ pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
-/// Looks for `ready` for a while, the time in which a busy neighbour answers,
-/// so that only an idle one has to be woken. It does not yield: who yields on a
-/// busy machine waits for its turn behind all others, who sleeps is woken to it.
+/// Looks for `ready` for a moment, in which a busy neighbour answers, so that
+/// only an idle one has to be woken. A longer look would keep from the CPU whom
+/// it waits for, where both share one. It does not yield, for who yields on a
+/// busy machine waits behind all others, and who sleeps is woken in turn.
 pub(super) fn spin(mut ready: impl FnMut() -> bool) -> bool {
-    const SPIN: Duration = Duration::from_micros(30);
+    const SPIN: Duration = Duration::from_micros(5);
     let start = Instant::now();
     loop {
-        for _ in 0..32 {
+        for _ in 0..4 {
             if ready() {
                 return true;
             }
