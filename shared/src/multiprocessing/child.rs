@@ -344,7 +344,7 @@ fn run(socket: Socket, body: &[u8], handles: Vec<OwnedFd>) -> ! {
             role: Role::Worker,
             entry,
         }) => {
-            if let Err(error) = super::pool::work(&socket, entry, rest, handles) {
+            if let Err(error) = super::pool::work(entry, rest, handles) {
                 eprintln!("a pool's worker cannot work: {error}");
                 code = 1;
             }

@@ -7,12 +7,12 @@ use crate::multiprocessing::child::{call, find, ignore_interrupts, perform};
 use crate::multiprocessing::codec::{encode, from_handles};
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::memory::spin;
-use crate::multiprocessing::socket::Socket;
+
+/// How much memory a worker keeps for its next task.
+const KEEP: usize = 1 << 20;
 
 /// What a worker does after it has heard its greeting, until it is told to end.
-/// The socket stays open for as long, for it ends the worker with its parent.
 pub(in crate::multiprocessing) fn work(
-    socket: &Socket,
     initializer: Option<u64>,
     mut args: &[u8],
     mut handles: Vec<OwnedFd>,
@@ -23,7 +23,6 @@ pub(in crate::multiprocessing) fn work(
     let bell = handles.pop().ok_or_else(missing)?;
     let channel = Channel::open(handles.pop().ok_or_else(missing)?)?;
     let mut end = WorkerEnd { channel, bell };
-    let _ = socket;
 
     let started = from_handles(initializers_handles, || perform(initializer, &mut args));
     end.answer(started.as_ref().map(|_| &[][..]));
@@ -32,12 +31,15 @@ pub(in crate::multiprocessing) fn work(
     }
     let (mut input, mut output) = (Vec::new(), Vec::new());
     for number in 0.. {
+        // One large task should not cost memory for ever.
         input.clear();
+        input.shrink_to(KEEP);
         if !end.receive(&mut input) {
             break;
         }
         if end.channel.claim(number) {
             output.clear();
+            output.shrink_to(KEEP);
             let mut rest = &input[..];
             let entry = rest.split_off(..8).ok_or_else(missing)?;
             let entry = find(u64::from_le_bytes(entry.try_into().expect("8 bytes")));
