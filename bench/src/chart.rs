@@ -10,6 +10,14 @@ use crate::report::si;
 use crate::works::Curve;
 use crate::{Result, WORKSPACE};
 
+/// Red, blue, green, grey.
+const COLORS: [RGBColor; 4] = [
+    RGBColor(214, 39, 40),
+    RGBColor(31, 119, 180),
+    RGBColor(44, 160, 44),
+    RGBColor(127, 127, 127),
+];
+
 pub fn draw(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
     let folder = Path::new(WORKSPACE).join("bench/charts");
     create_dir_all(&folder)?;
@@ -24,21 +32,24 @@ pub fn draw(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
     let mut chart = ChartBuilder::on(&root)
         .caption(curve.work.name, ("sans-serif", 18))
         .margin(12)
+        .margin_right(24)
         .x_label_area_size(44)
         .y_label_area_size(72)
         .build_cartesian_2d(
-            (sizes[0]..sizes[sizes.len() - 1]).log_scale(),
-            (lowest / 2.0..highest * 2.0).log_scale(),
+            (sizes[0]..sizes[sizes.len() - 1])
+                .log_scale()
+                .base(sizes[1] / sizes[0]),
+            (decade(lowest)..100.0 * decade(highest)).log_scale(),
         )?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc(curve.of)
-        .x_label_formatter(&|size| si(*size, "").trim_end().to_string())
-        .y_label_formatter(&|cost| curve.work.unit.show(*cost))
+        .x_label_formatter(&|size| short(si(*size, "")))
+        .y_label_formatter(&|cost| short(curve.work.unit.show(*cost)))
         .draw()?;
     for (i, contender) in curve.work.contenders.iter().enumerate() {
-        let color = Palette99::pick(i).to_rgba();
+        let color = COLORS[i];
         let line = sizes.iter().zip(points);
         let line = line.filter_map(|(&size, point)| Some((size, point[i]?.median)));
         let line: Vec<(f64, f64)> = line.collect();
@@ -53,8 +64,22 @@ pub fn draw(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .draw()?;
     Ok(root.present()?)
+}
+
+/// The power of ten below.
+fn decade(value: f64) -> f64 {
+    10f64.powf(value.log10().floor())
+}
+
+fn short(label: String) -> String {
+    label
+        .replace(".00", "")
+        .replace(".0", "")
+        .trim_end()
+        .to_string()
 }

@@ -184,7 +184,7 @@ def produce_bytes(q: "Queue[bytes]", size: int, n: int) -> None:
 
 
 def queue_of_bytes(size: int, n: int) -> float:
-    q: Queue[bytes] = fork.Queue(8)
+    q: Queue[bytes] = fork.Queue(max(8, 8 * MEBIBYTE // size))
     p = fork.Process(target=produce_bytes, args=(q, size, n))
     p.start()
     assert q.get() == b""

@@ -172,7 +172,7 @@ fn produce_bytes(q: &Queue<Vec<u8>>, size: usize, n: usize) {
 }
 
 fn queue_of_bytes(size: usize, n: usize) -> Result<f64> {
-    let q = Queue::with_maxsize(8)?;
+    let q = Queue::with_maxsize(8.max(8 * MEBIBYTE / size))?;
     let p = Process::new(produce_bytes, (&q, size, n)).start()?;
     assert_eq!(q.get()?, []);
     let elapsed = per_operation(n, || {
