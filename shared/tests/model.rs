@@ -3,11 +3,15 @@
 //! each lock, each wake-up and each atomic.
 //!
 //! It is the library's own source, compiled once more over Shuttle's
-//! primitives in place of std's. Tokio's stay as they are: no operation of
-//! theirs waits, and before and after each one there is a place to switch.
+//! primitives in place of std's, and over tokio's own with a place to switch
+//! put before each of their operations, none of which blocks a thread.
 
 #![cfg(all(feature = "asyncio", feature = "threading"))]
 #![forbid(unsafe_code)]
+
+// For the library's source, this file is its crate and tokio as well.
+extern crate self as tokio;
+extern crate tokio as real_tokio;
 
 #[allow(dead_code, reason = "a model uses part of the library")]
 #[path = "../src/asyncio.rs"]
@@ -58,6 +62,57 @@ mod sync {
         }
     }
 
+    use real_tokio::sync::futures::Notified;
+    use real_tokio::sync::{AcquireError, SemaphorePermit, TryAcquireError};
+
+    /// Where others may go on.
+    fn switch() {
+        atomic::AtomicBool::new(false).load(atomic::Ordering::SeqCst);
+    }
+
+    pub struct Semaphore(real_tokio::sync::Semaphore);
+
+    impl Semaphore {
+        pub const MAX_PERMITS: usize = real_tokio::sync::Semaphore::MAX_PERMITS;
+
+        pub fn new(permits: usize) -> Self {
+            Self(real_tokio::sync::Semaphore::new(permits))
+        }
+
+        pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+            switch();
+            self.0.acquire().await
+        }
+
+        pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
+            switch();
+            self.0.try_acquire()
+        }
+
+        pub fn add_permits(&self, permits: usize) {
+            switch();
+            self.0.add_permits(permits);
+        }
+    }
+
+    pub struct Notify(real_tokio::sync::Notify);
+
+    impl Notify {
+        pub fn new() -> Self {
+            Self(real_tokio::sync::Notify::new())
+        }
+
+        pub fn notified(&self) -> Notified<'_> {
+            switch();
+            self.0.notified()
+        }
+
+        pub fn notify_waiters(&self) {
+            switch();
+            self.0.notify_waiters();
+        }
+    }
+
     /// Asks once: in a model, time is what others do meanwhile.
     pub fn spin_until(ready: impl Fn() -> bool) {
         ready();
@@ -67,6 +122,7 @@ mod sync {
 use asyncio::Queue;
 use executor::{Error, ThreadPoolExecutor};
 use shuttle::future::{block_on, spawn};
+use shuttle::sync::Barrier;
 use shuttle::sync::mpsc::{self, Receiver};
 use shuttle::thread;
 use std::collections::HashSet;
@@ -170,6 +226,19 @@ mod thread_pool_executor {
             let same = executor.clone();
             let outer = executor.submit(move || same.submit(|| 7).result().unwrap());
             assert_eq!(outer.result().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn calls_that_meet_get_a_thread_each_though_threads_are_asleep() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            // The second time there are two threads, and one may be asleep.
+            for _ in 0..2 {
+                let barrier = Barrier::new(2);
+                let meet = move |()| _ = barrier.wait();
+                assert_eq!(executor.map(meet, [(); 2]).count(), 2);
+            }
         });
     }
 
@@ -475,16 +544,18 @@ mod asyncio_queue {
     fn try_put_and_try_get_keep_within_maxsize() {
         check(|| {
             let queue = Arc::new(Queue::with_maxsize(1));
-            let putters = [1, 2].map(|n| {
+            queue.try_put(0).unwrap();
+            let [getter, putter] = [true, false].map(|gets| {
                 let queue = queue.clone();
-                thread::spawn(move || queue.try_put(n).is_ok())
+                thread::spawn(move || match gets {
+                    true => queue.try_get().is_ok(),
+                    false => queue.try_put(1).is_ok(),
+                })
             });
             assert!(queue.len() <= 1);
-            let got = queue.try_get().is_ok();
-            let put = putters.map(|putter| usize::from(putter.join().unwrap()));
-            let left = put.iter().sum::<usize>() - usize::from(got);
-            assert_eq!(queue.len(), left);
-            assert_eq!(queue.is_full(), left == 1);
+            assert!(getter.join().unwrap());
+            let put = putter.join().unwrap();
+            assert_eq!((queue.len(), queue.is_full()), (put.into(), put));
         });
     }
 }

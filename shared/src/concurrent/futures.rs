@@ -171,7 +171,8 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     }
 
     /// `executor.shutdown(wait=False, cancel_futures=True)`: takes no more
-    /// calls and cancels those that have not started.
+    /// calls and cancels those that have not started. To wait for those that
+    /// have, call [`shutdown`](Self::shutdown) then.
     pub fn shutdown_cancel_futures(&self) {
         self.shutdown_nowait();
         self.pool.refuse_pending(|| Error::Cancelled);
@@ -276,8 +277,8 @@ impl Builder {
         })
     }
 
-    /// An executor whose calls may borrow what lives longer than `scope`;
-    /// Python has no such thing, as it borrows everything.
+    /// An executor whose calls may borrow what lives longer than `scope`.
+    /// Python needs no such thing: there, everything is shared.
     ///
     /// # Panics
     /// As [`build`](Self::build).
@@ -307,7 +308,7 @@ impl Builder {
         self,
         spawn: impl Fn(thread::Builder, Arc<Pool<'scope>>) -> Spawned<'scope> + Send + Sync + 'scope,
     ) -> ThreadPoolExecutor<'scope> {
-        // Not a primitive of the model: the names are for people.
+        // Std's own, under a model checker too: all it does is tell names apart.
         static EXECUTORS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let max_workers = self.max_workers.unwrap_or_else(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -600,6 +601,7 @@ impl Drop for Busy<'_> {
 }
 
 trait Job: Send + Sync {
+    /// Drops `busy` when the thread could take another job.
     fn run(&self, busy: Busy<'_>);
 
     /// Ends with this error what has not started.

@@ -5,8 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use std::{process, thread};
 
-/// Lets the test that holds it take a minute, which is a hundred times what
-/// any of them takes.
+/// Lets the test that holds it take a minute, which is far more than any of
+/// them needs.
 #[must_use]
 pub struct Watchdog(#[expect(dead_code, reason = "dropping it is the signal")] Sender<()>);
 
