@@ -202,12 +202,13 @@ const LARGEST: u64 = 1 << 36;
 /// How large it starts.
 const SMALLEST: u64 = 1 << 16;
 
-/// A ring up to this size keeps its memory; of a larger one, what has been
-/// read is given back.
-const KEEP: u64 = 1 << 23;
+/// A ring larger than this is halved when there is little in it.
+const KEEP: u64 = 1 << 24;
 
-/// How much is given back at once.
-const GIVE_BACK: u64 = 1 << 20;
+/// When so much has been got and nothing was put, memory is given back,
+const DRAINED: u64 = 1 << 22;
+/// and again with each such step.
+const STEP: u64 = 1 << 20;
 
 /// A frame is the length of an item, the item, and padding to this size.
 const ALIGN: u64 = 8;
@@ -246,9 +247,10 @@ struct Side {
     /// Up to where the other side was seen to be. Looking there anew fetches
     /// the other side's cache line.
     seen: AtomicU64,
-    /// For consumers: up to where producers may write over. It follows
-    /// `position`, behind memory that is to be given back.
-    freed: AtomicU64,
+    /// For consumers: where the producers stand still, and where this side was
+    /// when that was noticed.
+    still: AtomicU64,
+    since: AtomicU64,
 }
 
 /// A side's lock, held.
@@ -264,17 +266,23 @@ impl Drop for Turn<'_> {
 
 impl Side {
     fn lock(&self, deadline: Option<Instant>) -> Result<Turn<'_>, Error> {
-        let lock = match deadline {
+        Ok(self.turn(match deadline {
             None => self.lock.lock(),
             deadline => self.lock.lock_until(deadline)?,
-        };
-        let turn = Turn(self);
-        if lock == Lock::OwnerDied
-            && self.position.load(Relaxed) == self.next_position.load(Relaxed)
-        {
+        }))
+    }
+
+    fn try_lock(&self) -> Result<Turn<'_>, Error> {
+        Ok(self.turn(self.lock.try_lock()?))
+    }
+
+    /// The turn of who has just taken the lock. Puts right what a death left.
+    fn turn(&self, lock: Lock) -> Turn<'_> {
+        let moved = || self.position.load(Relaxed) == self.next_position.load(Relaxed);
+        if lock == Lock::OwnerDied && moved() {
             self.count.store(self.next_count.load(Relaxed), Release);
         }
-        Ok(turn)
+        Turn(self)
     }
 }
 
@@ -389,7 +397,7 @@ impl Ring {
                 let frame = self.read(head, tail, item)?;
                 turn.ring_bell();
                 turn.advance(frame);
-                self.give_back(head + frame);
+                self.give_back(head);
                 return Ok(());
             }
             drop(turn);
@@ -468,72 +476,108 @@ impl Ring {
         } = self.header();
         let size = capacity.load(Relaxed);
         let tail = producers.position.load(Relaxed);
-        let fits = |freed| tail + frame <= freed + size;
-        if fits(producers.seen.load(Relaxed)) && size <= KEEP {
+        if tail + frame <= producers.seen.load(Relaxed) + size {
             return Ok(());
         }
-        let freed = consumers.freed.load(Acquire);
-        producers.seen.store(freed, Relaxed);
-        // A large ring that has run empty starts small again.
-        let shrink = size > KEEP && consumers.position.load(Relaxed) == tail;
-        if fits(freed) && !shrink {
-            return Ok(());
+        let mut head = consumers.position.load(Acquire);
+        if tail + frame > head + size {
+            let _turn = consumers.lock(deadline)?;
+            head = consumers.position.load(Relaxed);
+            let needed = (tail - head + frame).next_power_of_two();
+            if needed > LARGEST {
+                return Err(system("a queue of more than 64 GiB")(Errno::ENOMEM));
+            }
+            if needed > size {
+                self.lay_out(head..tail, size, needed);
+            }
         }
-        let _turn = consumers.lock(deadline)?;
-        let head = consumers.position.load(Relaxed);
-        let needed = (tail - head + frame).next_power_of_two();
-        if needed > LARGEST {
-            return Err(system("a queue of more than 64 GiB")(Errno::ENOMEM));
-        }
-        let new = needed.max(if shrink { SMALLEST } else { size });
-        if shrink {
-            // SAFETY: the queue is empty, and both turns are ours.
-            unsafe { self.0.give_back(self.area(), 0, size) };
-        } else if new > size {
-            self.spread(head..tail, size, new);
-        }
-        capacity.store(new, Relaxed);
-        consumers.freed.store(head, Release);
         producers.seen.store(head, Relaxed);
         Ok(())
     }
 
-    /// Copies what lies elsewhere in a ring of the `new` size. All of that goes
-    /// where the old ring does not reach, so that the old one stays whole until
-    /// the size is changed. With both turns.
-    fn spread(&self, live: Range<u64>, size: u64, new: u64) {
+    /// Gives memory back that nothing lies in, after the head has moved from
+    /// `before`; with the consumers' turn. Steady traffic keeps it, for it is
+    /// written again at once.
+    fn give_back(&self, before: u64) {
+        let Cursors {
+            producers,
+            consumers,
+            capacity,
+            ..
+        } = self.header();
+        let head = consumers.position.load(Relaxed);
+        let size = capacity.load(Relaxed);
+        let is_step = before / STEP != head / STEP;
+        if size <= KEEP && !is_step {
+            return;
+        }
+        let tail = producers.position.load(Relaxed);
+        let is_large = size > KEEP && tail - head <= size / 4;
+        let is_drained = is_step && self.is_drained(head, tail);
+        if !is_large && !is_drained {
+            return;
+        }
+        // Producers wait for consumers' turns, so one may not wait here for
+        // theirs. Who gets the next items tries again.
+        let Ok(_turn) = producers.try_lock() else {
+            return;
+        };
+        let tail = producers.position.load(Relaxed);
+        if is_large && self.halve(head..tail) || is_drained {
+            let area = self.area();
+            // SAFETY: from the tail round to the head nothing lies, and both
+            // turns are ours.
+            unsafe { self.0.give_back(area, tail, area.size - (tail - head)) };
+        }
+    }
+
+    /// Whether much has been got and nothing put meanwhile.
+    fn is_drained(&self, head: u64, tail: u64) -> bool {
+        let Cursors { consumers, .. } = self.header();
+        if consumers.still.load(Relaxed) != tail {
+            consumers.still.store(tail, Relaxed);
+            consumers.since.store(head, Relaxed);
+        }
+        head - consumers.since.load(Relaxed) >= DRAINED
+    }
+
+    /// Halves a large ring while what is in it is little and lies in one half;
+    /// with both turns. Tells whether it did.
+    fn halve(&self, live: Range<u64>) -> bool {
+        let mut any = false;
+        loop {
+            let area = self.area();
+            let half = area.size / 2;
+            if area.size <= KEEP
+                || live.end - live.start > area.size / 4
+                || !live.is_empty() && live.start / half != (live.end - 1) / half
+            {
+                return any;
+            }
+            self.lay_out(live.clone(), area.size, half);
+            // SAFETY: nothing is in that half any more, and both turns are ours.
+            unsafe { self.0.give_back(area, half, half) };
+            any = true;
+        }
+    }
+
+    /// Changes the ring's size, with both turns. What lies elsewhere in a ring
+    /// of the `new` size is copied there first, to where nothing lies in the
+    /// old one, so that it stays whole until the size is changed.
+    fn lay_out(&self, live: Range<u64>, size: u64, new: u64) {
         let mut start = live.start;
         while start < live.end {
             let end = live.end.min((start / size + 1) * size);
             let (from, to) = ((start % size) as usize, (start % new) as usize);
             if from != to {
-                // SAFETY: producers and consumers are kept out, and `to` lies
-                // in a later multiple of the old size than `from`.
+                // SAFETY: producers and consumers are kept out. If the ring
+                // grows, `to` is behind the old one; if it shrinks, it is in
+                // the half in which nothing lies.
                 unsafe { self.0.copy(from, to, (end - start) as usize) };
             }
             start = end;
         }
-    }
-
-    /// Lets producers write over what lies before `head`; with the consumers'
-    /// turn.
-    fn give_back(&self, head: u64) {
-        let Cursors {
-            consumers,
-            capacity,
-            ..
-        } = self.header();
-        let size = capacity.load(Relaxed);
-        if size > KEEP {
-            let freed = consumers.freed.load(Relaxed);
-            if head - freed < GIVE_BACK {
-                return;
-            }
-            // SAFETY: consumers are past it, and producers do not go there
-            // before `freed` has moved.
-            unsafe { self.0.give_back(self.area(), freed, head - freed) };
-        }
-        consumers.freed.store(head, Release);
+        self.header().capacity.store(new, Relaxed);
     }
 
     /// Reads the item of the frame at `head` and returns the frame's size; with
