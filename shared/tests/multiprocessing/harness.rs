@@ -34,13 +34,16 @@ pub const MARK: &str = "SHARED_MULTIPROCESSING";
 /// What a test may take before the watchdog ends it.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
+/// Functions under their names.
+type Named = &'static [(&'static str, fn())];
+
 /// One module of tests.
 pub struct Suite {
     pub name: &'static str,
-    pub tests: &'static [(&'static str, fn())],
+    pub tests: Named,
     /// What a test runs as a program of its own. A program calls `init` itself,
     /// or not, and is not checked for what it leaves.
-    pub programs: &'static [(&'static str, fn())],
+    pub programs: Named,
 }
 
 /// Lists functions under their names.
@@ -52,7 +55,7 @@ macro_rules! named {
 
 pub fn main(suites: &[Suite]) -> ExitCode {
     let running = env::var(TEST).ok();
-    let all = |select: fn(&Suite) -> &'static [(&'static str, fn())]| {
+    let all = |select: fn(&Suite) -> Named| {
         suites.iter().flat_map(move |suite| {
             select(suite)
                 .iter()

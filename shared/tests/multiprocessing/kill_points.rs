@@ -260,7 +260,7 @@ fn drain(queue: &Queue<Item>) -> Vec<u64> {
         })
         .collect();
         assert_eq!(all.len(), len);
-        assert!(queue.is_empty() && queue.len() == 0);
+        assert_eq!((queue.is_empty(), queue.len()), (true, 0));
         all
     }
     let all = Process::new(takes_all, (queue,)).start().unwrap();

@@ -312,10 +312,7 @@ fn an_end_that_only_a_child_holds_closes_with_it() {
         .start()
         .unwrap();
     // Others that are started meanwhile do not hold it open.
-    let bystander = Process::new(|| thread::park(), ())
-        .daemon(true)
-        .start()
-        .unwrap();
+    let bystander = Process::new(thread::park, ()).daemon(true).start().unwrap();
     child.kill().unwrap();
     assert!(matches!(left.recv(), Err(Error::Eof)));
     assert!(matches!(left.send(()), Err(Error::BrokenPipe)));

@@ -62,6 +62,7 @@ pub const TESTS: &[(&str, fn())] = named![
     an_initializer_that_fails_later_is_an_error_for_every_task,
     pools_work_inside_processes,
     pools_work_inside_pool_workers,
+    workers_ignore_sigint,
     ctrl_c_ends_a_program_with_its_pool,
     sigterm_ends_a_program_with_its_pool,
     threads_may_share_a_pool,
@@ -768,10 +769,9 @@ fn workers_may_kill_each_other() {
     let kills_a_sibling = |n: i64| {
         let siblings = children(nix::unistd::getppid().as_raw() as u32);
         if n % 10 == 0 {
-            if let Some(&sibling) = siblings.get(n as usize / 10 % siblings.len()) {
-                // It may have gone by itself.
-                _ = kill(Pid::from_raw(sibling), Signal::SIGKILL);
-            }
+            let sibling = siblings[n as usize / 10 % siblings.len()];
+            // It may have gone by itself.
+            _ = kill(Pid::from_raw(sibling), Signal::SIGKILL);
         }
         n * n
     };
@@ -913,6 +913,16 @@ fn pools_work_inside_pool_workers() {
     assert_eq!(pool.map(in_process, [1, 2, 3]).unwrap(), [1, 4, 9]);
 }
 
+fn workers_ignore_sigint() {
+    let pool = Pool::new(2).unwrap();
+    let workers = children(process::id());
+    for &worker in &workers {
+        kill(Pid::from_raw(worker), Signal::SIGINT).unwrap();
+    }
+    is_well(&pool);
+    assert_eq!(children(process::id()), workers);
+}
+
 fn busy_program() {
     multiprocessing::init();
     let begun = Queue::new().unwrap();
@@ -966,12 +976,12 @@ fn ends_by(signal: Signal, send: fn(Pid, Signal) -> nix::Result<()>) {
 
 fn ctrl_c_ends_a_program_with_its_pool() {
     ends_by(Signal::SIGINT, killpg);
-    ends_by(Signal::SIGINT, |pid, signal| kill(pid, signal));
+    ends_by(Signal::SIGINT, kill);
 }
 
 fn sigterm_ends_a_program_with_its_pool() {
     ends_by(Signal::SIGTERM, killpg);
-    ends_by(Signal::SIGTERM, |pid, signal| kill(pid, signal));
+    ends_by(Signal::SIGTERM, kill);
 }
 
 fn threads_may_share_a_pool() {

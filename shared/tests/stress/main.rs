@@ -172,7 +172,7 @@ fn queue(random: &mut Rng) -> (u64, u64) {
     for (id, n) in iter::from_fn(|| got.try_get().ok()).chain(rest) {
         counts[id as usize][n as usize] += 1;
     }
-    assert!(queue.is_empty() && queue.len() == 0);
+    assert_eq!((queue.is_empty(), queue.len()), (true, 0));
     let mut missing = 0;
     let mut conserved = 0;
     for (put, counts) in puts.iter().zip(counts) {
