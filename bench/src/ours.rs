@@ -212,7 +212,7 @@ fn backlog(n: usize) -> (f64, f64) {
         q.put(i).unwrap();
     }
     let put = start.elapsed();
-    let memory = resident() - before;
+    let memory = resident().saturating_sub(before);
     let start = Instant::now();
     for i in 0..n as i64 {
         assert_eq!(q.get().unwrap(), i);
