@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,7 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec::{self, decode_message, encode_message, with_buffer};
 use super::error::{Error, system};
-use super::memory::{Area, Header, Memory, deadline, futex_wait, futex_wake, spin};
+use super::memory::{
+    Area, AtomicU32, AtomicU64, Header, Memory, deadline, futex_wait, futex_wake, spin,
+};
 use super::mutex::{Lock, Mutex};
 
 /// A queue between processes, first in, first out: `multiprocessing.Queue`.

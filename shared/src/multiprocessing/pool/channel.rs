@@ -4,10 +4,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use crate::multiprocessing::error::Error;
-use crate::multiprocessing::memory::{Area, Header, Memory, futex_wait, futex_wake};
+use crate::multiprocessing::memory::{
+    Area, AtomicU32, AtomicU64, Header, Memory, fence, futex_wait, futex_wake,
+};
 
 /// The size of a ring.
 const SIZE: u64 = 1 << 17;
