@@ -20,7 +20,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use shared::multiprocessing;
@@ -202,6 +202,12 @@ pub fn within(time: Duration, happened: impl Fn() -> bool) -> Result<(), ()> {
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// Undoes what the process was started with, or what Rust's runtime has done.
+pub fn act_by_default(on: Signal) {
+    // SAFETY: the default action is no handler that could do harm.
+    unsafe { signal(on, SigHandler::SigDfl) }.unwrap();
 }
 
 /// Waits for every child, orphans taken in among them, to have ended.

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 use std::{panic, thread};
 
-use nix::sys::signal::{SigHandler, Signal, raise, signal};
+use nix::sys::signal::{Signal, raise};
 use serde::Serialize;
 use shared::multiprocessing::{Connection, Error, Process, Queue, pipe};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
+use crate::harness::act_by_default;
 
 pub const TESTS: &[(&str, fn())] = named![
     each_end_sends_what_the_other_receives,
@@ -65,8 +66,7 @@ fn what_was_sent_is_received_before_eof() {
 
 fn sending_to_a_closed_peer_is_broken_pipe_and_no_signal() {
     // Rust's runtime ignores SIGPIPE; a program may have it back.
-    // SAFETY: the default action is not a handler that could be unsound.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
+    act_by_default(Signal::SIGPIPE);
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     drop(right);
     for size in [0, 1, 16 * MIB] {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared::multiprocessing::{self, Array, Error, Pool, Process, Queue, Value};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::{MARK, children, itself, reap_orphans, shared_memory, within};
+use crate::harness::{MARK, act_by_default, children, itself, reap_orphans, shared_memory, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     map_gives_results_in_input_order,
@@ -924,6 +924,8 @@ fn workers_ignore_sigint() {
 }
 
 fn busy_program() {
+    // A shell leaves SIGINT ignored in what it starts in the background.
+    act_by_default(Signal::SIGINT);
     multiprocessing::init();
     let begun = Queue::new().unwrap();
     let idle = Pool::new(2).unwrap();
