@@ -437,6 +437,7 @@ fn every_wait_has_a_timeout() {
     let waits = |_: u8| GATE.get().unwrap().get().unwrap();
     let one = pool.apply_async(waits, (0,)).unwrap();
     let many = pool.map_async(waits, 0..2).unwrap();
+    let mut each = pool.imap(waits, 0..1);
     for time in [Duration::ZERO, SHORT] {
         let start = Instant::now();
         assert!(!one.ready() && !one.wait(time));
@@ -444,11 +445,16 @@ fn every_wait_has_a_timeout() {
         let start = Instant::now();
         assert!(matches!(many.get_timeout(time), Err(Error::Timeout)));
         assert!(start.elapsed() >= time);
+        let start = Instant::now();
+        assert!(matches!(each.next_timeout(time), Some(Err(Error::Timeout))));
+        assert!(start.elapsed() >= time);
     }
-    (0..3).for_each(|_| gate.put(()).unwrap());
+    (0..4).for_each(|_| gate.put(()).unwrap());
     assert!(one.wait(LONG));
     one.get_timeout(Duration::ZERO).unwrap();
     many.get_timeout(Duration::MAX).unwrap();
+    each.next_timeout(LONG).unwrap().unwrap();
+    assert!(each.next_timeout(LONG).is_none());
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

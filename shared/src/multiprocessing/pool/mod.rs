@@ -8,7 +8,7 @@ use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -450,8 +450,46 @@ pub struct Imap<'a, F, I, R> {
     pool: &'a Pool,
     target: F,
     items: I,
-    window: VecDeque<AsyncResult<R>>,
+    /// What has been given out, or the error why it could not be.
+    window: VecDeque<Result<AsyncResult<R>, Error>>,
     ordered: bool,
+}
+
+impl<F, A, I, R> Imap<'_, F, I, R>
+where
+    F: Target<(A,), (Owned,), Output = R>,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+    I: Iterator<Item = A>,
+{
+    /// Waits for the next result, but not longer than `timeout`:
+    /// `it.next(timeout)`. After an [`Error::Timeout`] it can be asked for again.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<R, Error>> {
+        self.next_until(deadline(timeout))
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<R, Error>> {
+        let shared = &self.pool.shared;
+        while self.window.len() < shared.processes * AHEAD
+            && let Some(item) = self.items.next()
+        {
+            self.window
+                .push_back(self.pool.apply_async(self.target, (item,)));
+        }
+        if self.window.is_empty() {
+            return None;
+        }
+        let candidates = if self.ordered { 1 } else { self.window.len() };
+        let ready = || {
+            let mut candidates = self.window.iter().take(candidates);
+            candidates.position(|result| result.as_ref().map_or(true, AsyncResult::ready))
+        };
+        if !shared.wait_until(deadline, || ready().is_some()) {
+            return Some(Err(Error::Timeout));
+        }
+        let index = ready().expect("one is ready");
+        self.window.remove(index).map(|result| result?.get())
+    }
 }
 
 impl<F, A, I, R> Iterator for Imap<'_, F, I, R>
@@ -464,23 +502,7 @@ where
     type Item = Result<R, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let shared = &self.pool.shared;
-        while self.window.len() < shared.processes * AHEAD
-            && let Some(item) = self.items.next()
-        {
-            match self.pool.apply_async(self.target, (item,)) {
-                Ok(result) => self.window.push_back(result),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        let index = if self.ordered || self.window.is_empty() {
-            0
-        } else {
-            let done = || self.window.iter().position(AsyncResult::ready);
-            shared.wait_until(None, || done().is_some());
-            done().expect("one is done")
-        };
-        self.window.remove(index).map(AsyncResult::get)
+        self.next_until(None)
     }
 }
 
