@@ -77,27 +77,34 @@ def pool_workers(n: int) -> float:
     return per_operation(n, work)
 
 
-def map_on(workers: int, n: int, chunksize: int | None) -> float:
-    results: list[int] = []
+def map_on(workers: int, times: int, n: int, chunksize: int | None) -> float:
     with fork.Pool(workers) as p:
-        p.map(square, range(workers))
-        elapsed = per_operation(
-            n, lambda: results.extend(p.map(square, range(n), chunksize))
-        )
+        results = p.map(square, range(n), chunksize)
+
+        def work() -> None:
+            nonlocal results
+            for _ in range(times):
+                results = p.map(square, range(n), chunksize)
+
+        elapsed = per_operation(times * n, work)
     assert results == [i * i for i in range(n)]
     return elapsed
 
 
+def pool_map_often(times: int) -> float:
+    return map_on(2, times, 200_000, None)
+
+
 def pool_map(n: int) -> float:
-    return map_on(2, n, None)
+    return map_on(2, 1, n, None)
 
 
 def pool_map_one_by_one(n: int) -> float:
-    return map_on(2, n, 1)
+    return map_on(2, 1, n, 1)
 
 
 def pool_tasks_on_workers(n: int) -> float:
-    return map_on(n, 10_000, 1)
+    return map_on(n, 1, 10_000, 1)
 
 
 def pool_apply(n: int) -> float:

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::read_to_string;
+use std::ops::Range;
 use std::process::id;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -56,34 +57,40 @@ pub fn pool_workers(n: usize) -> Result<f64> {
     })
 }
 
+/// Maps `n` numbers so many times on a warm pool.
 fn map_on(
     workers: usize,
+    times: usize,
     n: usize,
-    map: impl FnOnce(&Pool) -> std::result::Result<Vec<i64>, Error>,
+    map: impl Fn(&Pool, Range<i64>) -> std::result::Result<Vec<i64>, Error>,
 ) -> Result<f64> {
     let pool = Pool::new(workers)?;
-    pool.map(square, 0..workers as i64)?;
-    let mut results = Vec::new();
-    let elapsed = per_operation(n, || {
-        results = map(&pool)?;
+    let mut results = map(&pool, 0..n as i64)?;
+    let elapsed = per_operation(times * n, || {
+        for _ in 0..times {
+            results = map(&pool, 0..n as i64)?;
+        }
         Ok(())
     })?;
     assert!(results.into_iter().eq((0..n as i64).map(square)));
     Ok(elapsed)
 }
 
+pub fn pool_map_often(times: usize) -> Result<f64> {
+    map_on(2, times, 200_000, |pool, items| pool.map(square, items))
+}
+
 pub fn pool_map(n: usize) -> Result<f64> {
-    map_on(2, n, |pool| pool.map(square, 0..n as i64))
+    map_on(2, 1, n, |pool, items| pool.map(square, items))
 }
 
 pub fn pool_map_one_by_one(n: usize) -> Result<f64> {
-    map_on(2, n, |pool| pool.map_chunked(square, 0..n as i64, 1))
+    map_on(2, 1, n, |pool, items| pool.map_chunked(square, items, 1))
 }
 
 pub fn pool_tasks_on_workers(n: usize) -> Result<f64> {
-    let tasks = 200_000;
-    map_on(n, tasks, |pool| {
-        pool.map_chunked(square, 0..tasks as i64, 1)
+    map_on(n, 1, 200_000, |pool, items| {
+        pool.map_chunked(square, items, 1)
     })
 }
 

@@ -53,7 +53,7 @@ pub mod procspawn {
 
     pub fn pool_map_one_by_one(n: usize) -> Result<f64> {
         let pool = Pool::new(2)?;
-        map(&pool, 2)?;
+        map(&pool, n)?;
         per_operation(n, || map(&pool, n))
     }
 
