@@ -74,7 +74,7 @@ fn bench(words: &[&str]) -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
     setrlimit(Resource::RLIMIT_DATA, hard.min(GIBIBYTE), hard)?;
 
-    let mut report = Report::default();
+    let mut report = Report::new()?;
     if !works.is_empty() {
         let columns = [
             "work",
