@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 /// What changes in shared memory; a model checker puts its own in their place.
 pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{mem, ptr, slice};
 
@@ -273,6 +274,27 @@ pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
+/// Whether the deadline, if there is one, has passed.
+pub(super) fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
+
+/// Waits on a condition variable until it is notified or the deadline passes.
+pub(super) fn wait_on<'a, T>(
+    condition: &Condvar,
+    guard: MutexGuard<'a, T>,
+    deadline: Option<Instant>,
+) -> MutexGuard<'a, T> {
+    let Some(deadline) = deadline else {
+        return condition
+            .wait(guard)
+            .unwrap_or_else(PoisonError::into_inner);
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let waited = condition.wait_timeout(guard, left);
+    waited.unwrap_or_else(PoisonError::into_inner).0
+}
+
 /// Looks for `ready` for a moment, in which a busy neighbour answers, so that
 /// only an idle one has to be woken. A longer look would keep from the CPU whom
 /// it waits for, where both share one. It does not yield, for who yields on a
@@ -306,7 +328,7 @@ pub(super) fn poll(
             PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
         });
         match nix::poll::poll(fds, timeout) {
-            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(0) if !is_past(deadline) => {}
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(system("poll")(errno)),

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::error::{Error, system};
+use super::memory::is_past;
 
 /// A process-shared robust mutex. When its holder dies, the kernel hands it to
 /// the next one, who is told.
@@ -72,8 +73,7 @@ impl Mutex {
                 }
             };
             // The wall clock can be set, the deadline cannot.
-            let early = || deadline.is_none_or(|deadline| Instant::now() < deadline);
-            if errno == libc::ETIMEDOUT && early() {
+            if errno == libc::ETIMEDOUT && !is_past(deadline) {
                 continue;
             }
             return self.answer(errno);

@@ -20,7 +20,7 @@ use nix::sys::socket::{
 };
 
 use super::error::{Error, system};
-use super::memory::{anonymous_file, poll, spin};
+use super::memory::{anonymous_file, is_past, poll, spin, wait_on};
 
 /// How much of a message goes in its packet.
 const INLINE: usize = 32 * 1024;
@@ -239,8 +239,7 @@ impl Socket {
 
     /// Waits until `deadline` for a packet, or for the peer to be gone.
     fn wait(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let quick = !late && spin(|| !matches!(self.peek(&mut [0]), Ok(false)));
+        let quick = !is_past(deadline) && spin(|| !matches!(self.peek(&mut [0]), Ok(false)));
         if quick || self.poll(PollFlags::POLLIN, deadline)? {
             return Ok(());
         }
@@ -350,20 +349,10 @@ impl<'a> Sending<'a> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         while *busy {
-            busy = match deadline {
-                None => socket
-                    .sent
-                    .wait(busy)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(Error::Timeout);
-                    }
-                    let waited = socket.sent.wait_timeout(busy, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            if is_past(deadline) {
+                return Err(Error::Timeout);
+            }
+            busy = wait_on(&socket.sent, busy, deadline);
         }
         *busy = true;
         Ok(Sending(socket))

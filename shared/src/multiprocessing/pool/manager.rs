@@ -17,7 +17,7 @@ use super::job::{Cause, Job, Task};
 use crate::multiprocessing::child::{Child, ended};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::{deadline, poll, spin};
+use crate::multiprocessing::memory::{deadline, is_past, poll, spin, wait_on};
 
 /// How long the dead of a busy pool may go unseen.
 const UNSEEN: Duration = Duration::from_millis(10);
@@ -191,7 +191,7 @@ impl Shared {
     }
 
     fn wait(&self, deadline: Option<Instant>, done: impl Fn(&State) -> bool) -> bool {
-        let late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let late = || is_past(deadline);
         if done(&self.lock()) {
             return true;
         }
@@ -199,17 +199,7 @@ impl Shared {
         let mut state = self.lock();
         while !done(&state) && !late() {
             state.sleepers += 1;
-            state = match deadline {
-                None => self
-                    .progress
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    let waited = self.progress.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            state = wait_on(&self.progress, state, deadline);
             state.sleepers -= 1;
         }
         done(&state)
