@@ -241,7 +241,7 @@ pub fn init() {
     match env::var(MARK) {
         Err(_) => INITIALIZED.store(true, Ordering::Relaxed),
         Ok(mark) => match boot(&mark) {
-            Ok((socket, body, handles)) => run(socket, &body, handles),
+            Ok((socket, body, handles)) => run(socket, body.leak(), handles),
             Err(error) => {
                 eprintln!("{MARK} is set, but this is no child process: {error}");
                 std::process::exit(2);
@@ -326,7 +326,7 @@ fn exit_if_abandoned(socket: &Socket) -> Result<(), Error> {
 }
 
 /// What a child does: all that its parent said, and then it exits.
-fn run(socket: Socket, body: &[u8], handles: Vec<OwnedFd>) -> ! {
+fn run(socket: Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
     note_panics();
     let mut rest = body;
     let mut code = 0;
@@ -336,7 +336,7 @@ fn run(socket: Socket, body: &[u8], handles: Vec<OwnedFd>) -> ! {
             role: Role::Process,
             entry,
         }) => {
-            let outcome = from_handles(handles, || perform(entry, &mut rest));
+            let outcome = from_handles(handles, || perform(entry, rest));
             code = i32::from(outcome.is_err());
             report(&socket, &outcome);
         }
@@ -369,7 +369,7 @@ fn report(socket: &Socket, outcome: &Result<Vec<u8>, Failure>) {
 }
 
 /// Runs the entry at a distance, if there is one.
-pub(super) fn perform(distance: Option<u64>, args: &mut &[u8]) -> Result<Vec<u8>, Failure> {
+pub(super) fn perform(distance: Option<u64>, args: &'static [u8]) -> Result<Vec<u8>, Failure> {
     let mut result = Vec::new();
     if let Some(distance) = distance {
         call(find(distance)?, args, &mut result)?;
@@ -378,9 +378,10 @@ pub(super) fn perform(distance: Option<u64>, args: &mut &[u8]) -> Result<Vec<u8>
 }
 
 /// The entry that our parent names.
-pub(super) fn find(distance: u64) -> Result<Entry, Failure> {
+pub(super) fn find<'a>(distance: u64) -> Result<Entry<'a>, Failure> {
     // SAFETY: our parent tells only what it had from `distance`, and it is the
-    // same image as we are.
+    // same image as we are. For a process and an initializer that was an
+    // `Entry<'static>`, and for a task one of any lifetime.
     unsafe { entry(distance) }.map_err(Failure::from)
 }
 
@@ -391,7 +392,11 @@ thread_local! {
 }
 
 /// Calls an entry; a panic in it becomes a failure.
-pub(super) fn call(entry: Entry, input: &mut &[u8], output: &mut Vec<u8>) -> Result<(), Failure> {
+pub(super) fn call<'a>(
+    entry: Entry<'a>,
+    input: &'a [u8],
+    output: &mut Vec<u8>,
+) -> Result<(), Failure> {
     CALLING.set(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| entry(input, output)));
     CALLING.set(false);

@@ -6,67 +6,81 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 
-use postcard::ser_flavors::Flavor;
+use nix::errno::Errno;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Error, system};
+use super::format::{Decoder, Encoder, Fault};
 
 thread_local! {
     /// The descriptors beside the bytes that are being encoded or decoded in
     /// this thread; `None` where handles may not go.
     static HANDLES: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
-    /// What went wrong with a handle; postcard's errors carry no text.
-    static REASON: RefCell<Option<Error>> = const { RefCell::new(None) };
-}
-
-struct Buffer<'a>(&'a mut Vec<u8>);
-
-impl Flavor for Buffer<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        // Numbers come as a few bytes, for which a copy in a loop beats a call.
-        if bytes.len() <= 16 {
-            bytes.iter().for_each(|byte| self.0.push(*byte));
-        } else {
-            self.0.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
 }
 
 /// Appends the bytes of `value`.
 pub(super) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(), Error> {
-    postcard::serialize_with_flavor(value, Buffer(buffer))
-        .map_err(|error| Error::Encode(reason::<T>(error)))
+    encode_next(value, &mut Encoder::new(buffer))
+}
+
+/// Appends `value` to a stream of values.
+pub(super) fn encode_next<T: Serialize + ?Sized>(
+    value: &T,
+    encoder: &mut Encoder<'_>,
+) -> Result<(), Error> {
+    encoder
+        .value(value)
+        .map_err(|fault| Error::Encode(told_of::<T>(fault)))
 }
 
 /// Takes a value off the front of `bytes`.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Error> {
-    let (value, rest) =
-        postcard::take_from_bytes(bytes).map_err(|error| Error::Decode(reason::<T>(error)))?;
+    let read = || {
+        let mut decoder = Decoder::new(bytes)?;
+        Ok((decoder.value()?, decoder.rest()))
+    };
+    let (value, rest) = read().map_err(|fault| Error::Decode(told_of::<T>(fault)))?;
     *bytes = rest;
     Ok(value)
 }
 
-fn reason<T>(error: postcard::Error) -> String {
-    match REASON.take() {
-        Some(reason) => format!("{}: {reason}", type_name::<T>()),
-        None => format!("{}: {error}", type_name::<T>()),
+/// The stream of values that `bytes` are, `T` among them.
+pub(super) fn decoder<T>(bytes: &[u8]) -> Result<Decoder<'_>, Error> {
+    Decoder::new(bytes).map_err(|fault| Error::Decode(told_of::<T>(fault)))
+}
+
+/// Takes the next value out of a stream.
+pub(super) fn decode_next<'de, T: Deserialize<'de>>(
+    decoder: &mut Decoder<'de>,
+) -> Result<T, Error> {
+    decoder
+        .value()
+        .map_err(|fault| Error::Decode(told_of::<T>(fault)))
+}
+
+/// Takes the next values out of a stream, as many as the tuple has.
+pub(super) fn decode_args<T: DeserializeOwned>(decoder: &mut Decoder<'_>) -> Result<T, Error> {
+    decoder
+        .tuple()
+        .map_err(|fault| Error::Decode(told_of::<T>(fault)))
+}
+
+/// Refuses what follows the last value of a stream.
+pub(super) fn expect_end<T>(decoder: &Decoder<'_>) -> Result<(), Error> {
+    match decoder.rest().len() {
+        0 => Ok(()),
+        more => Err(Error::Decode(format!(
+            "{}: {more} bytes too many",
+            type_name::<T>()
+        ))),
     }
+}
+
+/// What serde said, and of which type.
+fn told_of<T: ?Sized>(fault: Fault) -> String {
+    format!("{}: {fault}", type_name::<T>())
 }
 
 /// The whole of a message, in `buffer` if it has to be encoded. A `Vec<u8>` is
@@ -90,15 +104,19 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
         let bytes: Box<dyn Any> = Box::new(mem::take(buffer));
         return Ok(*bytes.downcast().expect("it is a Vec<u8>"));
     }
-    let mut rest = &buffer[..];
-    let value = decode(&mut rest)?;
-    match rest.len() {
-        0 => Ok(value),
-        more => Err(Error::Decode(format!(
-            "{}: {more} bytes too many",
-            type_name::<T>()
-        ))),
+    // Where memory is short, std ends the process. So it is asked for here, once,
+    // as much as a vector takes that grows to this size.
+    const LARGE: usize = 1 << 20;
+    if buffer.len() > LARGE {
+        let mut room = Vec::<u8>::new();
+        room.try_reserve_exact(buffer.len().saturating_mul(2))
+            .map_err(|_| system("malloc")(Errno::ENOMEM))?;
+        std::hint::black_box(&room);
     }
+    let mut decoder = decoder::<T>(buffer)?;
+    let value = decode_next(&mut decoder)?;
+    expect_end::<T>(&decoder)?;
+    Ok(value)
 }
 
 /// Lends this thread's buffer, empty, so that not every message allocates one.
@@ -158,7 +176,7 @@ pub(super) fn serialize_handle<S: Serializer>(
     handle: &impl AsFd,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let index = HANDLES.with_borrow_mut(|handles| {
+    let index: Result<u32, Error> = HANDLES.with_borrow_mut(|handles| {
         let handles = handles
             .as_mut()
             .ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))?;
@@ -169,10 +187,7 @@ pub(super) fn serialize_handle<S: Serializer>(
     });
     match index {
         Ok(index) => index.serialize(serializer),
-        Err(error) => {
-            REASON.set(Some(error));
-            Err(S::Error::custom(ELSEWHERE))
-        }
+        Err(error) => Err(S::Error::custom(error)),
     }
 }
 
@@ -186,8 +201,5 @@ pub(super) fn deserialize_handle<'de, D: Deserializer<'de>, R>(
     let handle = fd
         .ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))
         .and_then(open);
-    handle.map_err(|error| {
-        REASON.set(Some(error));
-        D::Error::custom(ELSEWHERE)
-    })
+    handle.map_err(D::Error::custom)
 }

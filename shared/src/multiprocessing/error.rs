@@ -1,13 +1,16 @@
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
 
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Everything that can go wrong in this module: Python's `queue.Empty`,
 /// `EOFError`, `TimeoutError` and their kin, and what Python cannot say, the
 /// way in which a process ended.
-#[derive(Debug, thiserror::Error)]
+///
+/// It can be part of what a target returns, as in `Result<T, Error>`.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Error {
     /// [`init`](super::init) was not called, so a child would run `main` again.
@@ -87,7 +90,11 @@ pub enum Error {
 
     /// A pool's workers cannot start.
     #[error("a worker cannot start: {0}")]
-    WorkerStart(#[source] Arc<Error>),
+    WorkerStart(
+        #[source]
+        #[serde(with = "pointed_to")]
+        Arc<Error>,
+    ),
 
     /// An argument is out of its range: `ValueError`.
     #[error("{0}")]
@@ -97,8 +104,11 @@ pub enum Error {
     #[error("{call}: {source}")]
     System {
         /// What was asked of it.
-        call: &'static str,
-        /// What it answered.
+        #[serde(deserialize_with = "name_of_a_call")]
+        call: Call,
+        /// What it answered. In another process it has the same number, or the
+        /// same words if it has none.
+        #[serde(with = "number_or_words")]
         source: io::Error,
     },
 }
@@ -108,6 +118,52 @@ pub(super) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -
     move |source| Error::System {
         call,
         source: source.into(),
+    }
+}
+
+/// Under a name, or serde would take the text from the message, where it does
+/// not stay.
+type Call = &'static str;
+
+/// There are few, so each is kept once for the rest of the process.
+fn name_of_a_call<'de, D: Deserializer<'de>>(from: D) -> Result<Call, D::Error> {
+    static CALLS: Mutex<BTreeSet<Call>> = Mutex::new(BTreeSet::new());
+    let name = String::deserialize(from)?;
+    let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(match calls.get(&*name) {
+        Some(known) => known,
+        None => {
+            let name: Call = name.leak();
+            calls.insert(name);
+            name
+        }
+    })
+}
+
+mod pointed_to {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(error: &Arc<Error>, to: S) -> Result<S::Ok, S::Error> {
+        (**error).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Error>, D::Error> {
+        Error::deserialize(from).map(Arc::new)
+    }
+}
+
+mod number_or_words {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(error: &io::Error, to: S) -> Result<S::Ok, S::Error> {
+        error.raw_os_error().ok_or(error.to_string()).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<io::Error, D::Error> {
+        Ok(match Result::<i32, String>::deserialize(from)? {
+            Ok(number) => io::Error::from_raw_os_error(number),
+            Err(words) => io::Error::other(words),
+        })
     }
 }
 

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use nix::libc;
 
 use super::child::{Child, Role, ended, greeting};
-use super::codec::{decode, encode, forbid_handles, with_handles};
+use super::codec::{decode, decoder, encode, forbid_handles, with_handles};
 use super::error::{Error, Failure};
+use super::format::Encoder;
 use super::memory::deadline;
 use super::target::{Target, distance, only};
 
@@ -76,7 +77,7 @@ impl<R: Serialize + DeserializeOwned> Process<R> {
         let _ = target;
         let greeting = with_handles(|| {
             let mut bytes = greeting(Role::Process, Some(distance(enter::<F, Args, Passing>)?))?;
-            F::give(&args, &mut bytes)?;
+            F::encode_args(&args, &mut Encoder::new(&mut bytes))?;
             Ok(bytes)
         });
         Builder {
@@ -89,12 +90,16 @@ impl<R: Serialize + DeserializeOwned> Process<R> {
 }
 
 /// What the child runs.
-pub(super) fn enter<F, Args, Passing>(input: &mut &[u8], output: &mut Vec<u8>) -> Result<(), Error>
+pub(super) fn enter<F, Args, Passing>(
+    input: &'static [u8],
+    output: &mut Vec<u8>,
+) -> Result<(), Error>
 where
     F: Target<Args, Passing>,
     F::Output: Serialize,
 {
-    let args = F::take(input)?;
+    let mut decoder = decoder::<Args>(input)?;
+    let args = F::decode_args(&mut decoder)?;
     forbid_handles();
     encode(&only::<F>().call(args), output)
 }

@@ -5,6 +5,8 @@
 mod codec;
 #[path = "../../src/multiprocessing/error.rs"]
 pub mod error;
+#[path = "../../src/multiprocessing/format.rs"]
+mod format;
 #[path = "../../src/multiprocessing/queue.rs"]
 pub mod queue;
 

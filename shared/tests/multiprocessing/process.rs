@@ -826,6 +826,4 @@ fn a_handle_encoded_anywhere_else_is_an_error_that_says_so() {
         Err(error @ Error::Encode(_)) => told(&error),
         other => panic!("{:?}", other.err()),
     }
-    assert!(postcard::to_stdvec(&value).is_err());
-    assert!(postcard::from_bytes::<Value<i32>>(&[0; 8]).is_err());
 }

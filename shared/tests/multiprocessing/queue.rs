@@ -389,15 +389,16 @@ fn find_needle() -> (fs::File, u64) {
 
 fn a_corrupt_item_is_an_error_and_the_next_is_fine() {
     let queue = Queue::<(Option<String>, bool)>::new().unwrap();
-    // As postcard writes it: a tag, a length, the text, a bool.
+    // The option's tag, the text's tag and length, the text, a bool's tag and
+    // the bool.
     let after = NEEDLE.len() as i64;
     for (what, offset, byte) in [
-        ("bad tag", -2, 7),
-        ("trailing bytes", -2, 0),
+        ("bad tag", -2, 99),
+        ("trailing bytes", -3, 16),
         ("trailing bytes", -1, after as u8 - 1),
         ("length past the end", -1, after as u8 + 9),
         ("not UTF-8", 3, 0xff),
-        ("bad bool", after, 2),
+        ("bad bool", after + 1, 2),
     ] {
         queue.put((Some(NEEDLE.to_string()), true)).unwrap();
         queue.put((None, false)).unwrap();

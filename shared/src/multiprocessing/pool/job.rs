@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::multiprocessing::child::ended;
-use crate::multiprocessing::codec::{decode, encode};
+use crate::multiprocessing::codec::{decode_args, decode_next, decoder, encode_next, expect_end};
 use crate::multiprocessing::error::{Error, Failure};
+use crate::multiprocessing::format::Encoder;
 use crate::multiprocessing::target::{Target, distance, only};
 
 /// Tasks given in together: one call of `apply` or `map`.
@@ -62,6 +63,7 @@ impl Job {
     ) -> Result<Self, Error>
     where
         F: Target<Args, Passing>,
+        Args: DeserializeOwned,
         F::Output: Serialize,
     {
         let args = args.into_iter();
@@ -69,18 +71,19 @@ impl Job {
         if most != Some(expected) {
             return Self::new(_target, args.collect::<Vec<_>>(), chunk);
         }
+        // No more than this is set aside for what an iterator says of itself.
+        const MOST: usize = 1 << 20;
         let chunk = chunk(expected);
+        let mut args = args.peekable();
         let mut calls = 0;
-        let mut bytes = Vec::with_capacity(expected.saturating_mul(size_of::<Args>()));
-        let mut ends = Vec::with_capacity(expected.div_ceil(chunk));
-        for args in args {
-            F::give(&args, &mut bytes)?;
-            calls += 1;
-            if calls % chunk == 0 {
-                ends.push(bytes.len());
+        let mut bytes = Vec::with_capacity(expected.saturating_mul(size_of::<Args>()).min(MOST));
+        let mut ends = Vec::with_capacity(expected.div_ceil(chunk).min(MOST));
+        while args.peek().is_some() {
+            let mut encoder = Encoder::new(&mut bytes);
+            for args in args.by_ref().take(chunk) {
+                F::encode_args(&args, &mut encoder)?;
+                calls += 1;
             }
-        }
-        if calls % chunk != 0 {
             ends.push(bytes.len());
         }
         let results = Results {
@@ -105,11 +108,14 @@ impl Job {
 
     /// What goes before a task's arguments: the entry and the number of calls.
     pub(super) fn head(&self, task: usize) -> [u8; 16] {
-        let calls = self.chunk.min(self.calls - task * self.chunk);
         let mut head = [0; 16];
         head[..8].copy_from_slice(&self.entry.to_le_bytes());
-        head[8..].copy_from_slice(&(calls as u64).to_le_bytes());
+        head[8..].copy_from_slice(&(self.calls_of(task) as u64).to_le_bytes());
         head
+    }
+
+    fn calls_of(&self, task: usize) -> usize {
+        self.chunk.min(self.calls - task * self.chunk)
     }
 
     pub(super) fn args(&self, task: usize) -> &[u8] {
@@ -132,61 +138,41 @@ impl Job {
         results.left == 0 || results.failure.is_some()
     }
 
-    /// Hands each task's results to `each`.
-    pub(super) fn results(
-        &self,
-        mut each: impl FnMut(usize, &mut &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// The results of all calls.
+    pub(super) fn results<R: DeserializeOwned>(&self) -> Result<Vec<R>, Error> {
         let results = self.lock();
         if let Some(cause) = &results.failure {
             return Err(cause.to_error());
         }
-        for (task, place) in results.places.iter().enumerate() {
-            let mut bytes = &results.bytes[place.clone()];
-            each(self.chunk.min(self.calls - task * self.chunk), &mut bytes)?;
-            if !bytes.is_empty() {
-                let more = bytes.len();
-                return Err(Error::Decode(format!(
-                    "a task's results: {more} bytes too many"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The results of all calls.
-    pub(super) fn all<R: DeserializeOwned>(&self) -> Result<Vec<R>, Error> {
         let mut all = Vec::with_capacity(self.calls);
-        self.results(|calls, bytes| {
-            for _ in 0..calls {
-                all.push(decode(bytes)?);
+        for (task, place) in results.places.iter().enumerate() {
+            let mut decoder = decoder::<R>(&results.bytes[place.clone()])?;
+            for _ in 0..self.calls_of(task) {
+                all.push(decode_next(&mut decoder)?);
             }
-            Ok(())
-        })?;
+            expect_end::<R>(&decoder)?;
+        }
         Ok(all)
     }
 }
 
 /// What a worker runs for one task.
-fn run_calls<F, Args, Passing>(input: &mut &[u8], output: &mut Vec<u8>) -> Result<(), Error>
+fn run_calls<F, Args, Passing>(input: &[u8], output: &mut Vec<u8>) -> Result<(), Error>
 where
     F: Target<Args, Passing>,
+    Args: DeserializeOwned,
     F::Output: Serialize,
 {
-    let calls = input
-        .split_off(..8)
+    let (calls, input) = input
+        .split_first_chunk()
         .expect("a task starts with the number of its calls");
-    let calls = u64::from_le_bytes(calls.try_into().expect("8 bytes"));
-    for _ in 0..calls {
-        let args = F::take(input)?;
-        encode(&only::<F>().call(args), output)?;
+    let mut args = decoder::<Args>(input)?;
+    let mut results = Encoder::new(output);
+    for _ in 0..u64::from_le_bytes(*calls) {
+        let args = decode_args(&mut args)?;
+        encode_next(&only::<F>().call(args), &mut results)?;
     }
-    match input.len() {
-        0 => Ok(()),
-        more => Err(Error::Decode(format!(
-            "a task's arguments: {more} bytes too many"
-        ))),
-    }
+    expect_end::<Args>(&args)
 }
 
 /// One task of a job.

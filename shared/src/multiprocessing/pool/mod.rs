@@ -17,8 +17,9 @@ use self::job::{Cause, Job};
 use self::manager::Shared;
 pub(super) use self::worker::work;
 use super::child::{Role, greeting, is_initialized};
-use super::codec::{decode, with_handles};
+use super::codec::with_handles;
 use super::error::{Error, system};
+use super::format::Encoder;
 use super::memory::deadline;
 use super::process::enter;
 use super::target::{Owned, Target, distance};
@@ -120,12 +121,8 @@ impl Pool {
     {
         let job = Job::new(target, [args], |_| 1)?;
         self.submit(job, |job| {
-            let mut result = None;
-            job.results(|_, bytes| {
-                result = Some(decode(bytes)?);
-                Ok(())
-            })?;
-            Ok(result.expect("a job of one task has one result"))
+            let result = job.results()?.pop();
+            Ok(result.expect("a job of one call has one result"))
         })
     }
 
@@ -173,7 +170,7 @@ impl Pool {
         let job = Job::new(target, items.into_iter().map(|item| (item,)), |_| {
             chunk_size
         })?;
-        self.submit(job, Job::all)?.get()
+        self.submit(job, Job::results)?.get()
     }
 
     /// As [`map`](Self::map), without waiting: `pool.map_async(square, items)`.
@@ -227,7 +224,7 @@ impl Pool {
     {
         let chunks = self.shared.processes * 4;
         let job = Job::new(target, items, |items| items.div_ceil(chunks).max(1))?;
-        self.submit(job, Job::all)
+        self.submit(job, Job::results)
     }
 
     /// Calls `target` with each item and yields the results in the items'
@@ -342,7 +339,7 @@ impl PoolBuilder {
         self.greeting = with_handles(|| {
             let entry = distance(enter::<F, Args, Passing>)?;
             let mut bytes = greeting(Role::Worker, Some(entry))?;
-            F::give(&args, &mut bytes)?;
+            F::encode_args(&args, &mut Encoder::new(&mut bytes))?;
             Ok(bytes)
         });
         self

@@ -14,7 +14,7 @@ const KEEP: usize = 1 << 20;
 /// What a worker does after it has heard its greeting, until it is told to end.
 pub(in crate::multiprocessing) fn work(
     initializer: Option<u64>,
-    mut args: &[u8],
+    args: &'static [u8],
     mut handles: Vec<OwnedFd>,
 ) -> Result<(), Error> {
     ignore_interrupts();
@@ -24,7 +24,7 @@ pub(in crate::multiprocessing) fn work(
     let channel = Channel::open(handles.pop().ok_or_else(missing)?)?;
     let mut end = WorkerEnd { channel, bell };
 
-    let started = from_handles(initializers_handles, || perform(initializer, &mut args));
+    let started = from_handles(initializers_handles, || perform(initializer, args));
     end.answer(started.as_ref().map(|_| &[][..]));
     if started.is_err() {
         std::process::exit(1);
@@ -43,7 +43,7 @@ pub(in crate::multiprocessing) fn work(
             let mut rest = &input[..];
             let entry = rest.split_off(..8).ok_or_else(missing)?;
             let entry = find(u64::from_le_bytes(entry.try_into().expect("8 bytes")));
-            let outcome = entry.and_then(|entry| call(entry, &mut rest, &mut output));
+            let outcome = entry.and_then(|entry| call(entry, rest, &mut output));
             end.answer(outcome.as_ref().map(|()| &output[..]));
         }
     }
