@@ -32,16 +32,20 @@
 //! names of a struct's fields are written once for all structs of a message.
 //! Numbers are in the processor's byte order: both processes run on it.
 
+use std::cell::Cell;
 use std::fmt::{self, Display};
+use std::mem;
 
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::ser::{self, Serialize};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-/// What serde, or a type's own implementation of it, said.
+/// What serde, or a type's own implementation of it, said. One pointer, so that
+/// a result with a number in it is still returned in registers.
 #[derive(Debug)]
-pub struct Fault(Box<str>);
+#[expect(clippy::box_collection, reason = "a `Box<str>` is two pointers")]
+pub struct Fault(Box<String>);
 
 impl Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,13 +57,13 @@ impl std::error::Error for Fault {}
 
 impl ser::Error for Fault {
     fn custom<T: Display>(text: T) -> Self {
-        Fault(text.to_string().into())
+        Fault(Box::new(text.to_string()))
     }
 }
 
 impl de::Error for Fault {
     fn custom<T: Display>(text: T) -> Self {
-        Fault(text.to_string().into())
+        Fault(Box::new(text.to_string()))
     }
 }
 
@@ -103,6 +107,34 @@ fn size(tag: u8) -> usize {
     }
 }
 
+thread_local! {
+    /// The memory of names, so that not every message allocates it.
+    static NAMES_OF_ENCODER: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
+    static NAMES_OF_DECODER: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
+}
+
+/// The same memory, empty, for names that live as long as is wanted.
+fn emptied<'a>(mut names: Vec<&str>) -> Vec<&'a str> {
+    names.clear();
+    names.into_iter().map(|_| "").collect()
+}
+
+impl Drop for Encoder<'_> {
+    fn drop(&mut self) {
+        if !self.names.is_empty() {
+            NAMES_OF_ENCODER.set(emptied(mem::take(&mut self.names)));
+        }
+    }
+}
+
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        if !self.names.is_empty() {
+            NAMES_OF_DECODER.set(emptied(mem::take(&mut self.names)));
+        }
+    }
+}
+
 /// A name's index is below this.
 const NAMES: usize = 254;
 const NEW_NAME: u8 = 254;
@@ -141,53 +173,66 @@ impl<'a> Encoder<'a> {
         value.serialize(self)
     }
 
+    /// Writes a number: its tag and its bytes.
     #[inline]
-    fn number<const N: usize>(&mut self, tag: u8, bytes: [u8; N]) -> Result<(), Fault> {
-        if self.run != tag {
-            if self.run == EMPTY {
-                self.out[self.start - 1] = tag;
-                self.run = tag;
-            } else {
-                self.tag(tag)?;
-            }
+    fn number<const N: usize>(&mut self, number: [u8; N]) -> Result<(), Fault> {
+        if self.run == number[0] {
+            return self.append(&number[1..]);
         }
-        self.append(&bytes)
+        if self.run == EMPTY {
+            self.run = number[0];
+            self.out[self.start - 1] = number[0];
+            return self.append(&number[1..]);
+        }
+        self.no_run();
+        self.append(&number)
     }
 
-    /// Writes the tag of a value that is not the next number of a run.
+    /// Writes the tag of what is no number.
     #[inline]
     fn tag(&mut self, tag: u8) -> Result<(), Fault> {
-        if self.run != MIXED {
-            self.mix();
-        }
+        self.no_run();
         self.append(&[tag])
     }
 
-    /// Gives each number of the run the tag that it did without until now.
+    #[inline]
+    fn no_run(&mut self) {
+        if self.run != MIXED {
+            self.mix();
+        }
+    }
+
+    /// Ends the run: gives each number the tag that it did without until now.
+    #[cold]
     fn mix(&mut self) {
         if self.run != EMPTY {
-            let numbers = self.out.split_off(self.start);
-            self.out[self.start - 1] = MIXED;
-            for number in numbers.chunks(size(self.run)) {
-                self.out.push(self.run);
-                self.out.extend_from_slice(number);
+            let (start, size) = (self.start, size(self.run));
+            let numbers = (self.out.len() - start) / size;
+            self.out.resize(self.out.len() + numbers, 0);
+            // From the last one, so that none is overwritten before it moves.
+            for number in (0..numbers).rev() {
+                let (from, to) = (start + number * size, start + number * (1 + size));
+                self.out.copy_within(from..from + size, to + 1);
+                self.out[to] = self.run;
             }
+            self.out[start - 1] = MIXED;
         }
         self.run = MIXED;
     }
 
-    fn count(&mut self, count: usize) -> Result<(), Fault> {
-        match u8::try_from(count) {
-            Ok(count) if count < u8::MAX => self.append(&[count]),
-            _ => {
-                self.append(&[u8::MAX])?;
-                self.append(&(count as u64).to_ne_bytes())
-            }
+    /// Writes a byte and a count.
+    #[inline]
+    fn counted(&mut self, byte: u8, count: usize) -> Result<(), Fault> {
+        if count < 255 {
+            return self.append(&[byte, count as u8]);
         }
+        self.append(&[byte, 255])?;
+        self.append(&(count as u64).to_ne_bytes())
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.count(bytes.len())?;
+    /// Writes a byte, a count of bytes and these.
+    fn bytes(&mut self, byte: u8, bytes: &[u8]) -> Result<(), Fault> {
+        self.counted(byte, bytes.len())?;
         self.append(bytes)
     }
 
@@ -230,22 +275,23 @@ impl<'a> Encoder<'a> {
     }
 
     fn new_name(&mut self, name: &'static str) -> Result<(), Fault> {
-        if self.names.len() < NAMES {
-            self.names.push(name);
-            self.next_name = self.names.len();
-            self.append(&[NEW_NAME])?;
-        } else {
-            self.append(&[UNLISTED_NAME])?;
+        if self.names.len() == NAMES {
+            return self.bytes(UNLISTED_NAME, name.as_bytes());
         }
-        self.bytes(name.as_bytes())
+        if self.names.is_empty() {
+            self.names = NAMES_OF_ENCODER.take();
+        }
+        self.names.push(name);
+        self.next_name = self.names.len();
+        self.bytes(NEW_NAME, name.as_bytes())
     }
 
     /// Starts what has a count; `count` is what its type says of it.
     fn items(&mut self, tag: u8, count: Option<usize>) -> Result<Items<'_, 'a>, Fault> {
-        self.tag(tag)?;
+        self.no_run();
         let place = self.out.len();
         let said = count.unwrap_or(0);
-        self.count(said)?;
+        self.counted(tag, said)?;
         if tag == SEQ {
             self.append(&[MIXED])?;
             self.run = EMPTY;
@@ -268,7 +314,7 @@ fn is_same(one: &'static str, other: &'static str) -> bool {
 /// What [`Encoder`] has begun to write and has a count.
 pub struct Items<'e, 'a> {
     encoder: &'e mut Encoder<'a>,
-    /// Where the count is written, and what it says.
+    /// Where the tag is, with the count behind it, and what that says.
     place: usize,
     said: usize,
     count: usize,
@@ -299,11 +345,12 @@ impl Items<'_, '_> {
         encoder.run = MIXED;
         if count != said {
             // A type need not know its count before, and may be wrong.
-            let written = if said < 255 { 1 } else { 9 };
+            let written = if said < 255 { 2 } else { 10 };
             let rest = encoder.out.split_off(place + written);
+            let tag = encoder.out[place];
             encoder.out.truncate(place);
-            encoder.count(count)?;
-            encoder.out.extend_from_slice(&rest);
+            encoder.counted(tag, count)?;
+            encoder.append(&rest)?;
         }
         Ok(())
     }
@@ -314,7 +361,9 @@ macro_rules! serialize_numbers {
         $(
             #[inline]
             fn $method(self, number: $type) -> Result<(), Fault> {
-                self.number($tag, number.to_ne_bytes())
+                let mut bytes = [$tag; 1 + size_of::<$type>()];
+                bytes[1..].copy_from_slice(&number.to_ne_bytes());
+                self.number(bytes)
             }
         )*
     };
@@ -353,21 +402,22 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
 
     #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), Fault> {
-        self.number(BOOL, [u8::from(value)])
+        self.number([BOOL, u8::from(value)])
     }
 
     fn serialize_char(self, value: char) -> Result<(), Fault> {
-        self.number(CHAR, u32::from(value).to_ne_bytes())
+        let [a, b, c, d] = u32::from(value).to_ne_bytes();
+        self.number([CHAR, a, b, c, d])
     }
 
     fn serialize_str(self, text: &str) -> Result<(), Fault> {
-        self.tag(STR)?;
-        self.bytes(text.as_bytes())
+        self.no_run();
+        self.bytes(STR, text.as_bytes())
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Fault> {
-        self.tag(BYTES)?;
-        self.bytes(bytes)
+        self.no_run();
+        self.bytes(BYTES, bytes)
     }
 
     fn serialize_none(self) -> Result<(), Fault> {
@@ -573,8 +623,11 @@ impl<'de> Decoder<'de> {
         self.input
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8, Fault> {
-        self.input.split_off_first().copied().ok_or_else(cut_off)
+        let (byte, rest) = self.input.split_first().ok_or_else(cut_off)?;
+        self.input = rest;
+        Ok(*byte)
     }
 
     #[inline]
@@ -601,18 +654,27 @@ impl<'de> Decoder<'de> {
         str::from_utf8(self.bytes()?).map_err(de::Error::custom)
     }
 
+    #[inline]
     fn name(&mut self) -> Result<&'de str, Fault> {
-        match self.byte()? {
+        let index = self.byte()?;
+        match self.names.get(usize::from(index)) {
+            Some(name) => Ok(name),
+            None => self.new_name(index),
+        }
+    }
+
+    fn new_name(&mut self, index: u8) -> Result<&'de str, Fault> {
+        match index {
             NEW_NAME => {
                 let name = self.text()?;
+                if self.names.is_empty() {
+                    self.names = emptied(NAMES_OF_DECODER.take());
+                }
                 self.names.push(name);
                 Ok(name)
             }
             UNLISTED_NAME => self.text(),
-            index => {
-                let name = self.names.get(usize::from(index));
-                name.copied().ok_or_else(cut_off)
-            }
+            _ => Err(cut_off()),
         }
     }
 
@@ -639,12 +701,15 @@ impl<'de> Decoder<'de> {
     /// option. One that was written as an option is what is in it, as in JSON.
     #[inline]
     fn plain_tag(&mut self) -> Result<u8, Fault> {
-        loop {
-            match self.tag()? {
-                SOME => {}
-                tag => return Ok(tag),
-            }
+        match self.tag()? {
+            SOME => self.plain_tag_within(),
+            tag => Ok(tag),
         }
+    }
+
+    #[cold]
+    fn plain_tag_within(&mut self) -> Result<u8, Fault> {
+        self.plain_tag()
     }
 
     fn visit_sequence<V: Visitor<'de>>(
@@ -729,6 +794,7 @@ impl<'de> Decoder<'de> {
 }
 
 /// The bytes are not what an [`Encoder`] writes.
+#[cold]
 fn cut_off() -> Fault {
     de::Error::custom("the bytes are cut off, or not those of a value")
 }

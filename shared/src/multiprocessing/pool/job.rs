@@ -84,6 +84,7 @@ impl Job {
                 F::encode_args(&args, &mut encoder)?;
                 calls += 1;
             }
+            drop(encoder);
             ends.push(bytes.len());
         }
         let results = Results {
