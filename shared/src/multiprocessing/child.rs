@@ -55,13 +55,26 @@ pub(super) fn ignore_interrupts() {
     _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
 }
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExitStatus {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal killed it, whether or not it left a core dump.
+    Killed(i32),
+    /// Something else collected its exit status, and nothing can tell it any
+    /// more: SIGCHLD is ignored, so that the system did, or other code waits
+    /// for any child.
+    Unknown,
+}
+
 /// A child, seen from its parent.
 #[derive(Debug)]
 pub(super) struct Child {
     pid: u32,
     pidfd: OwnedFd,
     /// How it ended, once somebody has asked and it had.
-    exitcode: Mutex<Option<i32>>,
+    status: Mutex<Option<ExitStatus>>,
     pub(super) socket: Socket,
 }
 
@@ -115,7 +128,7 @@ impl Child {
         let child = Child {
             pid,
             pidfd,
-            exitcode: Mutex::new(None),
+            status: Mutex::new(None),
             socket: ours,
         };
         match child.socket.send(greeting, handles) {
@@ -140,29 +153,23 @@ impl Child {
         )
     }
 
-    /// How it ended, if it has: its exit code, or the negative signal. It is
-    /// waited for by its descriptor: its number may be another's by now, if
-    /// somebody waits for any child.
-    pub(super) fn exitcode(&self) -> Result<Option<i32>, Error> {
-        let mut exitcode = self.exitcode.lock().unwrap_or_else(PoisonError::into_inner);
-        if exitcode.is_none() {
-            let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-            let (fd, flags) = (self.pidfd.as_raw_fd(), libc::WEXITED | libc::WNOHANG);
-            // SAFETY: the descriptor is open, and the system fills in what it
-            // has to say of a child; zeroes say that it has nothing.
-            let (answer, info) = unsafe {
-                let answer = libc::waitid(libc::P_PIDFD, fd as u32, info.as_mut_ptr(), flags);
-                (answer, info.assume_init())
+    /// How it ended, if it has; the process is reaped. It is waited for by its
+    /// descriptor, because its number may be another's by now if something
+    /// else waits for any child.
+    pub(super) fn exit_status(&self) -> Result<Option<ExitStatus>, Error> {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.is_none() {
+            *status = match wait_by_descriptor(&self.pidfd) {
+                // Nothing is to be collected. Either it has ended and something
+                // else collected it, or it runs, but is not our own child: this
+                // is a copy that `fork` made of its parent.
+                Err(Errno::ECHILD) => self
+                    .wait(Some(Instant::now()))?
+                    .then_some(ExitStatus::Unknown),
+                answer => answer.map_err(system("waitid"))?,
             };
-            Errno::result(answer).map_err(system("waitid"))?;
-            // SAFETY: these fields are there for a child, and else zeroes.
-            let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-            if pid != 0 {
-                let exited = info.si_code == libc::CLD_EXITED;
-                *exitcode = Some(if exited { status } else { -status });
-            }
         }
-        Ok(*exitcode)
+        Ok(*status)
     }
 
     pub(super) fn signal(&self, signal: i32) -> Result<(), Error> {
@@ -186,7 +193,7 @@ impl Child {
     pub(super) fn kill(&self) {
         _ = self.signal(libc::SIGKILL);
         _ = self.wait(None);
-        _ = self.exitcode();
+        _ = self.exit_status();
     }
 }
 
@@ -197,19 +204,33 @@ impl AsFd for Child {
     }
 }
 
-/// The error that `exitcode` is, when nothing else was said.
-pub(super) fn ended(pid: u32, exitcode: i32) -> Error {
-    if exitcode < 0 {
-        Error::Killed {
-            pid,
-            signal: -exitcode,
-        }
-    } else {
-        Error::Exited {
-            pid,
-            code: exitcode,
-        }
+/// The error for a process that ended so, and reported nothing else.
+pub(super) fn ended(pid: u32, status: ExitStatus) -> Error {
+    match status {
+        ExitStatus::Exited(code) => Error::Exited { pid, code },
+        ExitStatus::Killed(signal) => Error::Killed { pid, signal },
+        ExitStatus::Unknown => Error::ExitUnknown { pid },
     }
+}
+
+/// Collects the exit status of a child that has ended.
+fn wait_by_descriptor(pidfd: &OwnedFd) -> Result<Option<ExitStatus>, Errno> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let (fd, flags) = (pidfd.as_raw_fd(), libc::WEXITED | libc::WNOHANG);
+    // SAFETY: the descriptor is open, and the system fills in what it has to
+    // say of a child; zeroes say that it has nothing.
+    let (answer, info) = unsafe {
+        let answer = libc::waitid(libc::P_PIDFD, fd as u32, info.as_mut_ptr(), flags);
+        (answer, info.assume_init())
+    };
+    Errno::result(answer)?;
+    // SAFETY: these fields are there for a child, and else zeroes.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((pid != 0).then_some(match info.si_code {
+        libc::CLD_EXITED => ExitStatus::Exited(status),
+        // CLD_KILLED or CLD_DUMPED
+        _ => ExitStatus::Killed(status),
+    }))
 }
 
 fn pidfd_open(pid: u32) -> Result<OwnedFd, Error> {

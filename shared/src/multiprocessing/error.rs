@@ -48,6 +48,19 @@ pub enum Error {
         code: i32,
     },
 
+    /// The process ended, and how is unknown, because something else in this
+    /// program collected its exit status. The cause is that SIGCHLD is ignored,
+    /// or that other code waits for every child, as `waitpid(-1)` does.
+    #[error(
+        "process {pid} ended before its target returned, and how is unknown: \
+         something else collected its exit status (SIGCHLD is ignored, or other \
+         code in this program waits for every child)"
+    )]
+    ExitUnknown {
+        /// The process.
+        pid: u32,
+    },
+
     /// A value could not be encoded for another process.
     #[error("cannot encode {0}")]
     Encode(String),

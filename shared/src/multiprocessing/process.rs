@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use nix::libc;
 
-use super::child::{Child, Role, ended, greeting};
+use super::child::{Child, ExitStatus, Role, ended, greeting};
 use super::codec::{decode, decoder, encode, forbid_handles, with_handles};
 use super::error::{Error, Failure};
 use super::format::Encoder;
@@ -153,10 +153,19 @@ impl<R> Process<R> {
         matches!(self.child.wait(Some(Instant::now())), Ok(false))
     }
 
-    /// How it ended, if it has: `p.exitcode`. 0 if the target returned, 1 if
-    /// it panicked, the code it exited with, or -N if signal N ended it.
+    /// How the process ended: `p.exitcode`. 0 if the target returned, 1 if it
+    /// panicked, the code it exited with, or -N if signal N ended it.
+    ///
+    /// `None` if the process has not ended, or if it has and how is unknown, as
+    /// in Python: SIGCHLD is ignored, or other code in this program waits for
+    /// every child and collected its exit status. [`is_alive`](Self::is_alive)
+    /// tells the two apart.
     pub fn exitcode(&self) -> Option<i32> {
-        self.child.exitcode().ok().flatten()
+        match self.child.exit_status().ok()?? {
+            ExitStatus::Exited(code) => Some(code),
+            ExitStatus::Killed(signal) => Some(-signal),
+            ExitStatus::Unknown => None,
+        }
     }
 
     /// Asks the process to end, by SIGTERM: `p.terminate()`. Nothing happens
@@ -192,26 +201,27 @@ impl<R: DeserializeOwned> Process<R> {
     ///
     /// # Errors
     /// How the process failed: [`Error::Panicked`], [`Error::Killed`],
-    /// [`Error::Exited`]; [`Error::Decode`] in the child if it is an argument,
+    /// [`Error::Exited`], or [`Error::ExitUnknown`] if nothing can tell;
+    /// [`Error::Decode`] in the child if it is an argument,
     /// here if it is the result; [`Error::Encode`] if the result cannot be
     /// encoded.
     pub fn join(self) -> Result<R, Error> {
         let pid = self.pid();
         self.child.wait(None)?;
-        let exitcode = self.child.exitcode();
+        let status = self.child.exit_status()?.unwrap_or(ExitStatus::Unknown);
         let mut report = Vec::new();
         match self.child.socket.recv(&mut report, Some(Instant::now())) {
             Ok(_) => {}
-            Err(Error::Eof | Error::Timeout) => return Err(ended(pid, exitcode?.unwrap_or(0))),
+            Err(Error::Eof | Error::Timeout) => return Err(ended(pid, status)),
             Err(error) => return Err(error),
         }
         let outcome: Result<Vec<u8>, Failure> = decode(&mut &report[..])?;
         let result = outcome.map_err(|failure| failure.of(pid))?;
-        // It had its result, but did not come to its end. (Where nobody can
-        // tell the exit code, for SIGCHLD is ignored, the result has to do.)
-        match exitcode {
-            Ok(Some(code)) if code != 0 => Err(ended(pid, code)),
-            _ => decode(&mut &result[..]),
+        match status {
+            // Where the status is unknown, its target has returned all the same.
+            ExitStatus::Exited(0) | ExitStatus::Unknown => decode(&mut &result[..]),
+            // It had its result, but did not come to its end.
+            status => Err(ended(pid, status)),
         }
     }
 }
@@ -222,7 +232,7 @@ impl<R> Drop for Process<R> {
             self.child.kill();
         } else {
             _ = self.child.wait(None);
-            _ = self.child.exitcode();
+            _ = self.child.exit_status();
         }
     }
 }

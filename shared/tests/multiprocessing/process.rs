@@ -10,7 +10,8 @@ use std::{env, fs, hint, io, panic, thread};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{Pid, getuid};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub const TESTS: &[(&str, fn())] = named![
     a_signal_is_an_error_that_names_it,
     an_exit_is_an_error_that_names_its_code,
     exitcode_is_signed_as_in_python,
+    a_core_dump_is_an_error_that_names_the_signal,
+    an_exit_status_that_something_else_collected_is_unknown,
+    an_exit_status_is_unknown_where_sigchld_is_ignored,
+    an_exit_status_is_unknown_beside_a_thread_that_waits_for_every_child,
     join_timeout_tells_whether_it_has_ended,
     what_acts_on_a_child_is_a_no_op_once_it_has_ended,
     kill_spares_whoever_has_the_number_now,
@@ -243,6 +248,120 @@ fn exitcode_is_signed_as_in_python() {
 }
 
 const LONG: Duration = Duration::from_secs(30);
+
+fn a_core_dump_is_an_error_that_names_the_signal() {
+    fn dumps(folder: String) {
+        env::set_current_dir(folder).unwrap();
+        let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap();
+        setrlimit(Resource::RLIMIT_CORE, hard, hard).unwrap();
+        raises(Signal::SIGABRT as i32);
+    }
+    let folder = env!("CARGO_TARGET_TMPDIR").to_string() + &format!("/{}.core", process::id());
+    fs::create_dir(&folder).unwrap();
+    let child = Process::new(dumps, (folder.clone(),)).start().unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(-6));
+    let error = child.join().unwrap_err();
+    assert!(matches!(error, Error::Killed { signal: 6, .. }), "{error}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+type Target = fn(u8) -> u8;
+
+/// How a child ends, and whether it has returned a result by then.
+const ENDS: &[(Target, bool)] = &[
+    (|n| n, true),
+    (|_| process::exit(0), false),
+    (|_| process::exit(3), false),
+    (
+        |_| loop {
+            raise(Signal::SIGKILL).unwrap()
+        },
+        false,
+    ),
+];
+
+fn starts_each_end(index: usize) -> Process<u8> {
+    let end = |index: usize| ENDS[index].0(7);
+    Process::new(end, (index,)).start().unwrap()
+}
+
+/// Nothing that is not known is told of a child that has ended.
+fn is_unknown(child: Process<u8>, returned: bool) {
+    let its = child.pid();
+    assert_eq!((child.exitcode(), child.is_alive()), (None, false));
+    match child.join() {
+        Ok(7) if returned => {}
+        Err(error @ Error::ExitUnknown { pid }) if !returned => {
+            assert_eq!(pid, its);
+            let text = error.to_string();
+            for part in ["unknown", "SIGCHLD", &its.to_string()] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn an_exit_status_that_something_else_collected_is_unknown() {
+    for (index, (_, returned)) in ENDS.iter().enumerate() {
+        let child = starts_each_end(index);
+        waitpid(Pid::from_raw(child.pid() as i32), None).unwrap();
+        is_unknown(child, *returned);
+    }
+}
+
+fn killed_workers_end_is_unknown() {
+    let pool = Pool::new(1).unwrap();
+    let error = pool.apply(raises, (Signal::SIGKILL as i32,)).unwrap_err();
+    assert!(matches!(error, Error::ExitUnknown { .. }), "{error:?}");
+    assert_eq!(pool.apply(|n: u8| n, (5,)).unwrap(), 5);
+}
+
+fn an_exit_status_is_unknown_where_sigchld_is_ignored() {
+    let ignored = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    let discarded = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDWAIT, SigSet::empty());
+    for action in [ignored, discarded] {
+        // SAFETY: no handler is installed.
+        unsafe { sigaction(Signal::SIGCHLD, &action) }.unwrap();
+        for (index, (_, returned)) in ENDS.iter().enumerate() {
+            let child = starts_each_end(index);
+            assert!(child.join_timeout(LONG).unwrap());
+            is_unknown(child, *returned);
+        }
+        killed_workers_end_is_unknown();
+        let (child, gate) = waiting();
+        assert_eq!((child.exitcode(), child.is_alive()), (None, true));
+        gate.send(()).unwrap();
+        child.join().unwrap();
+    }
+}
+
+fn an_exit_status_is_unknown_beside_a_thread_that_waits_for_every_child() {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                _ = waitpid(None, None);
+            }
+        });
+        for _ in 0..10 {
+            for (index, (_, returned)) in ENDS.iter().enumerate() {
+                let child = starts_each_end(index);
+                match (child.join(), index) {
+                    (Ok(7), _) if *returned => {}
+                    (Err(Error::ExitUnknown { .. }), 1..) => {}
+                    // The handle was quicker than the thread.
+                    (Err(Error::Exited { code: 0, .. }), 1) => {}
+                    (Err(Error::Exited { code: 3, .. }), 2) => {}
+                    (Err(Error::Killed { signal: 9, .. }), 3) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
 
 fn join_timeout_tells_whether_it_has_ended() {
     let (child, gate) = waiting();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::multiprocessing::child::ended;
+use crate::multiprocessing::child::{ExitStatus, ended};
 use crate::multiprocessing::codec::{decode_args, decode_next, decoder, encode_next, expect_end};
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::format::Encoder;
@@ -37,7 +37,7 @@ struct Results {
 #[derive(Clone, Debug)]
 pub(super) enum Cause {
     Failure(u32, Failure),
-    Ended(u32, i32),
+    Ended(u32, ExitStatus),
     Terminated,
     Broken(Arc<Error>),
 }
@@ -46,7 +46,7 @@ impl Cause {
     pub(super) fn to_error(&self) -> Error {
         match self {
             Cause::Failure(pid, failure) => failure.clone().of(*pid),
-            Cause::Ended(pid, exitcode) => ended(*pid, *exitcode),
+            Cause::Ended(pid, status) => ended(*pid, *status),
             Cause::Terminated => Error::Terminated,
             Cause::Broken(error) => Error::WorkerStart(error.clone()),
         }

@@ -558,23 +558,20 @@ impl State {
             let Some(index) = self.workers.iter().position(|w| w.child.pid() == *pid) else {
                 continue;
             };
-            let exitcode = match self.workers[index].child.exitcode() {
-                Ok(Some(exitcode)) => exitcode,
-                Ok(None) => continue,
-                // Somebody else has waited for it, and nobody can tell any more.
-                Err(_) => 0,
+            let Ok(Some(status)) = self.workers[index].child.exit_status() else {
+                continue;
             };
             let worker = self.workers.remove(index);
             let claimed = worker.channel.claimed();
             for (number, task) in worker.tasks {
                 if number < claimed {
-                    task.fail(Cause::Ended(*pid, exitcode));
+                    task.fail(Cause::Ended(*pid, status));
                 } else {
                     self.returned.push_back(task);
                 }
             }
             if !worker.ready && !worker.stopping && self.fails_again() {
-                self.end(Cause::Broken(Arc::new(ended(*pid, exitcode))));
+                self.end(Cause::Broken(Arc::new(ended(*pid, status))));
             }
         }
         if !dead.is_empty() {
