@@ -13,8 +13,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Error {
-    /// [`init`](super::init) was not called, so a child would run `main` again.
-    #[error("call shared::multiprocessing::init() first in main")]
+    /// [`init`](super::init) was not called, so a child would run `main` again;
+    /// or, in tests, [`init_tests`](super::init_tests) was not written.
+    #[error(
+        "call shared::multiprocessing::init() first in main; in tests, \
+         write shared::multiprocessing::init_tests!(); once in the crate"
+    )]
     NotInitialized,
 
     /// The target panicked, as an exception in Python.
@@ -39,8 +43,10 @@ pub enum Error {
         signal: i32,
     },
 
-    /// The process exited before its target had returned.
-    #[error("process {pid} exited with code {code} before its target returned")]
+    /// The process exited before the result of its target was sent. Either the
+    /// target did not return, or it closed the socket to the parent process, as
+    /// `close_range(3, ..)` does; then the process says so on its stderr.
+    #[error("process {pid} exited with code {code} before its result was sent")]
     Exited {
         /// The process.
         pid: u32,
@@ -52,13 +58,22 @@ pub enum Error {
     /// program collected its exit status. The cause is that SIGCHLD is ignored,
     /// or that other code waits for every child, as `waitpid(-1)` does.
     #[error(
-        "process {pid} ended before its target returned, and how is unknown: \
+        "process {pid} ended before its result was sent, and how is unknown: \
          something else collected its exit status (SIGCHLD is ignored, or other \
          code in this program waits for every child)"
     )]
     ExitUnknown {
         /// The process.
         pid: u32,
+    },
+
+    /// The process came to [`init`](super::init), but could not run its target.
+    #[error("process {pid} cannot start: {reason}")]
+    ChildStart {
+        /// The process.
+        pid: u32,
+        /// What it met.
+        reason: String,
     },
 
     /// A value could not be encoded for another process.
@@ -197,6 +212,7 @@ pub(super) enum Failure {
     },
     Encode(String),
     Decode(String),
+    Start(String),
 }
 
 impl From<Error> for Failure {
@@ -225,6 +241,7 @@ impl Failure {
             },
             Failure::Encode(what) => Error::Encode(what),
             Failure::Decode(what) => Error::Decode(what),
+            Failure::Start(reason) => Error::ChildStart { pid, reason },
         }
     }
 }

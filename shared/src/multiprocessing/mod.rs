@@ -24,6 +24,65 @@
 //! queue can help: to get from a queue is to wait until somebody puts. There,
 //! as in every place that waits, a time-out can be given.
 
+/// Makes processes work in tests, which have no `main` that could begin with
+/// [`init`]. Written once in a test crate, outside any function:
+///
+/// ```
+/// shared::multiprocessing::init_tests!();
+///
+/// #[test]
+/// fn a_process_squares() {
+///     use shared::multiprocessing::Process;
+///
+///     let p = Process::new(|n: i32| n * n, (3,)).start().unwrap();
+///     assert_eq!(p.join().unwrap(), 9);
+/// }
+/// ```
+///
+/// This goes for unit tests (in any module of the crate), for each file in
+/// `tests/`, and for `cargo nextest` as for `cargo test`. Where a test target
+/// has `harness = false`, or in an example of the documentation, there is a
+/// `main`, and `init` is called there.
+///
+/// It adds a test, `shared_multiprocessing_child`, which does nothing by itself.
+/// A child process is the test program run again, told to run that test alone,
+/// which calls `init`; so a child runs none of the other tests, and its
+/// `std::env::args` are not its parent's. What makes the test known to the
+/// parent is a function that runs before `main`, and only stores its name.
+///
+/// Without it a test can call `init` itself. Then a child runs every test that
+/// the parent was told to run until one of them calls `init`; from then on no
+/// other thread than the target's can start processes there.
+#[doc(inline)]
+pub use crate::__init_tests as init_tests;
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __init_tests {
+    () => {
+        #[cfg(test)]
+        #[test]
+        fn shared_multiprocessing_child() {
+            $crate::multiprocessing::init();
+        }
+
+        #[cfg(test)]
+        const _: () = {
+            extern "C" fn note() {
+                $crate::multiprocessing::note_child_test(concat!(
+                    module_path!(),
+                    "::shared_multiprocessing_child"
+                ));
+            }
+            // SAFETY: the loader calls what stands in this section before
+            // `main`. The function needs nothing of Rust's runtime.
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static NOTE: extern "C" fn() = note;
+        };
+    };
+}
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("the feature `multiprocessing` needs Linux (memfd, robust mutexes, futexes, pidfd)");
 
@@ -38,10 +97,13 @@ mod pool;
 mod process;
 mod queue;
 mod socket;
+mod spawn;
 mod target;
 mod value;
 
 pub use child::init;
+#[doc(hidden)]
+pub use child::note_child_test;
 pub use connection::{Connection, pipe};
 pub use error::Error;
 pub use pool::{AsyncResult, Imap, Pool, PoolBuilder};

@@ -22,7 +22,13 @@ use super::target::{Target, distance, only};
 /// Unlike in Python, what the target returns or how it failed reaches
 /// [`join`](Self::join), and no child outlives its parent, even one that is
 /// killed by SIGKILL. A handle that is dropped waits for the process; a
-/// daemon's kills it.
+/// daemon's kills it. In a copy that `fork` made of the parent, dropping a
+/// handle does neither.
+///
+/// The child has the parent's environment, working directory, umask, priority
+/// and the three standard streams, but stdin is `/dev/null`. As in Python, it
+/// inherits no other descriptor. No signal is blocked, and SIGTERM is not
+/// ignored; other signals that the parent ignores are.
 ///
 /// A process costs what the system takes to run a program, about a
 /// millisecond.
@@ -122,7 +128,7 @@ impl<R> Builder<R> {
     /// # Errors
     /// [`Error::NotInitialized`] if `main` did not call [`init`](super::init);
     /// [`Error::Encode`] if an argument cannot be encoded; or the system has no
-    /// more processes, descriptors or memory.
+    /// more processes, descriptors or memory, or lacks `/proc` or `/dev/null`.
     pub fn start(self) -> Result<Process<R>, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let (greeting, handles) = self.greeting?;
@@ -148,9 +154,12 @@ impl<R> Process<R> {
         &self.name
     }
 
-    /// Whether it has not ended yet: `p.is_alive()`.
+    /// Whether it has not ended yet: `p.is_alive()`. If it has, it is reaped,
+    /// as in Python: no zombie is left.
     pub fn is_alive(&self) -> bool {
-        matches!(self.child.wait(Some(Instant::now())), Ok(false))
+        self.child
+            .exit_status()
+            .is_ok_and(|status| status.is_none())
     }
 
     /// How the process ended: `p.exitcode`. 0 if the target returned, 1 if it
@@ -192,7 +201,11 @@ impl<R> Process<R> {
     /// # Errors
     /// The system refuses.
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool, Error> {
-        self.child.wait(deadline(timeout))
+        let ended = self.child.wait(deadline(timeout))?;
+        if ended {
+            self.child.exit_status()?;
+        }
+        Ok(ended)
     }
 }
 
@@ -204,8 +217,12 @@ impl<R: DeserializeOwned> Process<R> {
     /// [`Error::Exited`], or [`Error::ExitUnknown`] if nothing can tell;
     /// [`Error::Decode`] in the child if it is an argument,
     /// here if it is the result; [`Error::Encode`] if the result cannot be
-    /// encoded.
+    /// encoded; [`Error::ChildStart`] if the child could not run its target;
+    /// [`Error::InvalidInput`] in a copy that `fork` made of the parent.
     pub fn join(self) -> Result<R, Error> {
+        if !self.child.is_ours() {
+            return Err(Error::InvalidInput("can only join a child process".into()));
+        }
         let pid = self.pid();
         self.child.wait(None)?;
         let status = self.child.exit_status()?.unwrap_or(ExitStatus::Unknown);
@@ -228,7 +245,9 @@ impl<R: DeserializeOwned> Process<R> {
 
 impl<R> Drop for Process<R> {
     fn drop(&mut self) {
-        if self.daemon {
+        if !self.child.is_ours() {
+            // A copy that `fork` made: the process is still wanted elsewhere.
+        } else if self.daemon {
             self.child.kill();
         } else {
             _ = self.child.wait(None);
