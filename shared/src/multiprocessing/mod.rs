@@ -54,6 +54,10 @@
 /// the parent was told to run until one of them calls `init`; from then on no
 /// other thread than the target's can start processes there.
 #[doc(inline)]
+#[expect(
+    clippy::test_attr_in_doctest,
+    reason = "the example shows a test, and need not run one"
+)]
 pub use crate::__init_tests as init_tests;
 
 #[doc(hidden)]
