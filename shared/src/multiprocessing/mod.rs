@@ -24,6 +24,11 @@
 //! queue can help: to get from a queue is to wait until somebody puts. There,
 //! as in every place that waits, a time-out can be given.
 
+#![expect(
+    clippy::test_attr_in_doctest,
+    reason = "the example shows a test, and need not run one"
+)]
+
 /// Makes processes work in tests, which have no `main` that could begin with
 /// [`init`]. Written once in a test crate, outside any function:
 ///
@@ -54,10 +59,6 @@
 /// the parent was told to run until one of them calls `init`; from then on no
 /// other thread than the target's can start processes there.
 #[doc(inline)]
-#[expect(
-    clippy::test_attr_in_doctest,
-    reason = "the example shows a test, and need not run one"
-)]
 pub use crate::__init_tests as init_tests;
 
 #[doc(hidden)]

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use std::{env, fs, hint, io, panic, thread};
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
-use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
-use nix::unistd::{Pid, getuid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{ForkResult, Pid, Uid, dup, dup2_raw, fork, getuid, setresuid};
 use serde::{Deserialize, Serialize};
 use shared::multiprocessing::{self, Array, Connection, Error, Pool, Process, Queue, Value, pipe};
 
@@ -27,6 +29,7 @@ pub const TESTS: &[(&str, fn())] = named![
     a_panic_is_an_error_with_message_place_and_backtrace,
     a_panic_without_words_is_an_error,
     a_panic_is_printed_as_in_any_program,
+    a_panic_that_the_target_caught_is_not_told_of_another_one,
     a_signal_is_an_error_that_names_it,
     an_exit_is_an_error_that_names_its_code,
     exitcode_is_signed_as_in_python,
@@ -35,6 +38,7 @@ pub const TESTS: &[(&str, fn())] = named![
     an_exit_status_is_unknown_where_sigchld_is_ignored,
     an_exit_status_is_unknown_beside_a_thread_that_waits_for_every_child,
     join_timeout_tells_whether_it_has_ended,
+    a_child_that_is_asked_whether_it_lives_leaves_no_zombie,
     what_acts_on_a_child_is_a_no_op_once_it_has_ended,
     kill_spares_whoever_has_the_number_now,
     start_before_init_is_an_error,
@@ -42,6 +46,8 @@ pub const TESTS: &[(&str, fn())] = named![
     a_child_that_never_calls_init_is_an_error,
     dropping_a_handle_waits_for_the_child,
     dropping_the_handle_of_a_daemon_kills_it,
+    dropping_a_handle_that_fork_copied_does_nothing,
+    a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same,
     children_start_children,
     a_child_outlives_the_thread_that_started_it,
     when_the_parent_is_killed_every_descendant_is_gone_within_a_second,
@@ -49,7 +55,16 @@ pub const TESTS: &[(&str, fn())] = named![
     a_child_has_a_name_a_number_and_a_life,
     a_child_keeps_the_arguments_and_reads_nothing,
     a_child_holds_no_descriptor_that_it_was_not_given,
+    a_child_inherits_no_descriptor_that_is_not_close_on_exec,
+    a_child_starts_with_no_signal_blocked_and_no_handler,
+    what_the_parent_ignores_the_child_ignores_but_not_sigterm,
+    a_program_that_a_pools_task_starts_ends_by_ctrl_c,
+    a_target_that_closes_its_socket_is_an_error_that_says_so,
+    an_orphan_ends_in_silence,
+    a_child_that_cannot_receive_its_arguments_is_an_error_that_says_why,
+    targets_run_outside_the_runtime_that_main_builds,
     the_mark_reaches_no_other_program,
+    a_program_that_inherits_the_mark_starts_as_a_parent,
     up_to_eight_arguments_cross,
     any_serde_type_crosses,
     handles_cross_inside_other_values,
@@ -68,6 +83,12 @@ pub const PROGRAMS: &[(&str, fn())] = named![
     first_of_its_namespace,
     prints_its_panic,
     counts_its_descriptors,
+    lacks_close_range,
+    ends_after_start,
+    lets_no_descriptors_in,
+    builds_a_runtime,
+    has_threads_before_init,
+    starts_a_process,
 ];
 
 fn the_result_comes_through_join() {
@@ -165,6 +186,138 @@ fn a_panic_is_printed_as_in_any_program() {
         stderr.contains(&format!("{}:{SPILL}:", file!())),
         "{stderr}"
     );
+}
+
+const BOOM: u32 = line!() + 2;
+fn boom() {
+    panic!("boom")
+}
+
+/// Panics and goes on.
+fn survives(panics: impl FnOnce() + panic::UnwindSafe) -> Box<dyn std::any::Any + Send> {
+    panic::catch_unwind(panics).unwrap_err()
+}
+
+/// What each of these panics with, and the line if that is known.
+const CATCHES: &[(fn(), &str, Option<u32>)] = &[
+    // It caught one, and ends by one that no hook sees.
+    (
+        || {
+            survives(boom);
+            panic::resume_unwind(Box::new("resumed"))
+        },
+        "resumed",
+        None,
+    ),
+    // It lets the one go on that it caught, after it has caught another one.
+    (
+        || {
+            let caught = survives(boom);
+            survives(|| panic!("bang"));
+            panic::resume_unwind(caught)
+        },
+        "boom",
+        Some(BOOM),
+    ),
+    // Another one is caught while the one that ends it is on its way.
+    (
+        || {
+            struct Catches;
+            impl Drop for Catches {
+                fn drop(&mut self) {
+                    survives(|| panic!("bang"));
+                }
+            }
+            let _catches = Catches;
+            boom();
+        },
+        "boom",
+        Some(BOOM),
+    ),
+    // Another thread's is no panic of the target.
+    (
+        || {
+            let caught = thread::spawn(boom).join().unwrap_err();
+            drop(caught);
+            panic::resume_unwind(Box::new("resumed"))
+        },
+        "resumed",
+        None,
+    ),
+    // Values of other types are told apart, too.
+    (
+        || {
+            survives(|| panic::panic_any(7u8));
+            panic::resume_unwind(Box::new(7u16))
+        },
+        "a value that is not text",
+        None,
+    ),
+    // So are many.
+    (
+        || {
+            for n in 0..100 {
+                survives(move || panic!("number {n}"));
+            }
+            boom();
+        },
+        "boom",
+        Some(BOOM),
+    ),
+    // A payload that panics when it is dropped does no more harm.
+    (
+        || {
+            struct Bomb;
+            impl Drop for Bomb {
+                fn drop(&mut self) {
+                    panic::panic_any(Bomb);
+                }
+            }
+            panic::panic_any(Bomb)
+        },
+        "a value that is not text",
+        Some(0),
+    ),
+];
+
+fn a_panic_that_the_target_caught_is_not_told_of_another_one() {
+    let catches = |index: usize| CATCHES[index].0();
+    let is_told = |error: Error, text: &str, line: &Option<u32>| match error {
+        Error::Panicked {
+            message,
+            location,
+            backtrace,
+            ..
+        } => {
+            assert_eq!(message, text);
+            match line {
+                Some(0) => assert!(location.starts_with(file!()), "{location}"),
+                Some(line) => {
+                    assert!(
+                        location.starts_with(&format!("{}:{line}:", file!())),
+                        "{location}"
+                    );
+                    assert!(backtrace.contains("boom"), "{backtrace}");
+                }
+                None => assert_eq!(
+                    (location.as_str(), backtrace.as_str()),
+                    ("an unknown place", "")
+                ),
+            }
+        }
+        error => panic!("{error:?}"),
+    };
+    let pool = Pool::new(1).unwrap();
+    for (index, (_, text, line)) in CATCHES.iter().enumerate() {
+        let child = Process::new(catches, (index,)).start().unwrap();
+        is_told(child.join().unwrap_err(), text, line);
+        is_told(pool.apply(catches, (index,)).unwrap_err(), text, line);
+        // A task that caught its panics leaves nothing for the next one.
+        let recovers = || drop(survives(boom));
+        pool.apply(recovers, ()).unwrap();
+        let resumes = || -> u8 { panic::resume_unwind(Box::new("boom")) };
+        is_told(pool.apply(resumes, ()).unwrap_err(), "boom", &None);
+    }
 }
 
 fn raises(signal: i32) {
@@ -375,6 +528,25 @@ fn join_timeout_tells_whether_it_has_ended() {
     child.join().unwrap();
 }
 
+fn a_child_that_is_asked_whether_it_lives_leaves_no_zombie() {
+    let asks: [fn(&Process<()>) -> bool; 3] = [
+        |child| !child.is_alive(),
+        |child| child.exitcode().is_some(),
+        |child| child.join_timeout(Duration::ZERO).unwrap(),
+    ];
+    for has_ended in asks {
+        let (child, gate) = waiting();
+        gate.send(()).unwrap();
+        within(LONG, || has_ended(&child)).unwrap();
+        assert_eq!(
+            kill(Pid::from_raw(child.pid() as i32), None),
+            Err(Errno::ESRCH)
+        );
+        assert_eq!(child.exitcode(), Some(0));
+        child.join().unwrap();
+    }
+}
+
 fn what_acts_on_a_child_is_a_no_op_once_it_has_ended() {
     let (child, gate) = waiting();
     gate.send(()).unwrap();
@@ -547,6 +719,69 @@ fn dropping_the_handle_of_a_daemon_kills_it() {
     let pid = Pid::from_raw(child.pid() as i32);
     drop(child);
     assert_eq!(kill(pid, None), Err(Errno::ESRCH));
+}
+
+/// Runs `act` in a copy of this process, and returns how the copy ended.
+fn in_a_fork(act: impl FnOnce()) -> WaitStatus {
+    // SAFETY: no other thread runs in a test's process, so that no lock is held.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Parent { child } => waitpid(child, None).unwrap(),
+        ForkResult::Child => {
+            let outcome = panic::catch_unwind(panic::AssertUnwindSafe(act));
+            // SAFETY: it ends the process, and runs nothing of the parent's.
+            unsafe { libc::_exit(i32::from(outcome.is_err())) }
+        }
+    }
+}
+
+fn dropping_a_handle_that_fork_copied_does_nothing() {
+    let (child, gate) = waiting();
+    let (here, there) = pipe::<(), ()>().unwrap();
+    let daemon = Process::new(waits, (there,)).daemon(true).start().unwrap();
+    here.recv().unwrap();
+    let mut copies = Some((child, daemon));
+    let ended = in_a_fork(|| {
+        let (child, daemon) = copies.take().unwrap();
+        assert!(child.is_alive() && daemon.is_alive());
+        assert_eq!((child.exitcode(), daemon.exitcode()), (None, None));
+        // It would take what the child has to tell its parent.
+        let error = child.join().unwrap_err();
+        assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+        drop(daemon);
+    });
+    assert!(matches!(ended, WaitStatus::Exited(_, 0)), "{ended:?}");
+    let (child, daemon) = copies.unwrap();
+    assert!(child.is_alive() && daemon.is_alive());
+    for gate in [gate, here] {
+        gate.send(()).unwrap();
+    }
+    child.join().unwrap();
+    daemon.join().unwrap();
+}
+
+fn a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same() {
+    if !getuid().is_root() {
+        return skip("only root can give up privileges that its child keeps");
+    }
+    let (killed, _gate) = waiting();
+    let (here, there) = pipe::<(), ()>().unwrap();
+    let daemon = Process::new(waits, (there,)).daemon(true).start().unwrap();
+    here.recv().unwrap();
+    let nobody = Uid::from_raw(12_345);
+    setresuid(nobody, nobody, nobody).unwrap();
+    // For the harness, which looks into /proc.
+    prctl::set_dumpable(true).unwrap();
+    assert!(killed.terminate().is_err());
+    assert!(killed.is_alive());
+    killed.kill().unwrap();
+    match killed.join() {
+        Err(Error::Killed { signal: 9, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let start = Instant::now();
+    drop(daemon);
+    assert!(start.elapsed() < Duration::from_secs(30));
+    assert!(matches!(here.recv(), Err(Error::Eof)));
 }
 
 fn spins() {
@@ -788,6 +1023,340 @@ fn a_child_holds_no_descriptor_that_it_was_not_given() {
     let (_child, _gate) = waiting();
     assert_eq!(count(), few);
     assert_eq!(program(), bare);
+}
+
+/// The descriptors from 3 on that this process has, but those of the listing
+/// and of a child's socket.
+fn strange_descriptors() -> Vec<String> {
+    let listed = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let links = listed.filter_map(|entry| {
+        let number: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let link = entry.path().read_link().ok()?.display().to_string();
+        (number > 2 && !link.contains("/proc/")).then(|| format!("{number} -> {link}"))
+    });
+    links.collect()
+}
+
+fn a_child_inherits_no_descriptor_that_is_not_close_on_exec() {
+    let count = || {
+        Process::new(strange_descriptors, ())
+            .start()
+            .unwrap()
+            .join()
+            .unwrap()
+    };
+    let own = count().len();
+    let file = fs::File::open("/dev/zero").unwrap();
+    let mut inherited = vec![dup(&file).unwrap()];
+    // Among them one with the number that the socket would have.
+    for number in [900, 901, 1000] {
+        // SAFETY: nothing else is open under these numbers.
+        inherited.push(unsafe { dup2_raw(&file, number) }.unwrap());
+    }
+    assert_eq!(count().len(), own, "{:?}", count());
+    let pool = Pool::new(1).unwrap();
+    let workers = pool.apply(strange_descriptors, ()).unwrap();
+    assert!(
+        !workers.iter().any(|line| line.contains("zero")),
+        "{workers:?}"
+    );
+    // `Command` does pass them on, as ever.
+    let output = Command::new("ls").args(["-l", "/proc/self/fd"]).output();
+    assert!(
+        String::from_utf8(output.unwrap().stdout)
+            .unwrap()
+            .contains("zero")
+    );
+    // A limit that counting up to would take long does not matter.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let start = Instant::now();
+    assert_eq!(count().len(), own);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    drop((inherited, pool));
+
+    let output = itself("process::lacks_close_range")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+}
+
+fn lacks_close_range() {
+    multiprocessing::init();
+    refuse(libc::SYS_close_range);
+    let file = fs::File::open("/dev/zero").unwrap();
+    // SAFETY: nothing else is open under this number.
+    let _inherited = [
+        dup(&file).unwrap(),
+        unsafe { dup2_raw(&file, 900) }.unwrap(),
+    ];
+    let child = Process::new(strange_descriptors, ()).start().unwrap();
+    let descriptors = child.join().unwrap();
+    assert!(
+        !descriptors.iter().any(|line| line.contains("zero")),
+        "{descriptors:?}"
+    );
+}
+
+/// From now on the kernel answers this system call with ENOSYS.
+fn refuse(call: libc::c_long) {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    // The call's number is at offset 0.
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            call as u32,
+        ),
+        statement(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+        ),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    prctl::set_no_new_privs().unwrap();
+    // SAFETY: the program and its statements outlive the call.
+    let answer = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    Errno::result(answer).unwrap();
+}
+
+/// One of the sets of signals of this process.
+fn signals(set: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(set))
+        .unwrap();
+    u64::from_str_radix(line.trim_start_matches([':', '\t']), 16).unwrap()
+}
+
+fn a_child_starts_with_no_signal_blocked_and_no_handler() {
+    extern "C" fn handler(_: libc::c_int) {}
+    let looks = || (signals("SigBlk"), signals("SigIgn"), signals("SigCgt"));
+    let look = || Process::new(looks, ()).start().unwrap().join().unwrap();
+    let as_ever = look();
+    assert_eq!(as_ever.0, 0);
+    let action = SigAction::new(
+        SigHandler::Handler(handler),
+        SaFlags::empty(),
+        SigSet::empty(),
+    );
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+    SigSet::all().thread_block().unwrap();
+    assert_eq!(look(), as_ever);
+    let (child, _gate) = waiting();
+    child.terminate().unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+    assert_eq!(child.exitcode(), Some(-15));
+    // Nor is the parent's mask another one than before.
+    assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGTERM));
+}
+
+fn what_the_parent_ignores_the_child_ignores_but_not_sigterm() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+        // SAFETY: no handler is installed.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) }.unwrap();
+    }
+    let ignored = Process::new(|| signals("SigIgn"), ()).start().unwrap();
+    let ignored = ignored.join().unwrap();
+    let has = |signal: Signal| ignored & (1 << (signal as i32 - 1)) != 0;
+    assert!(has(Signal::SIGHUP) && has(Signal::SIGCHLD) && !has(Signal::SIGTERM));
+    let (child, _gate) = waiting();
+    child.terminate().unwrap();
+    assert!(child.join_timeout(LONG).unwrap());
+}
+
+fn a_program_that_a_pools_task_starts_ends_by_ctrl_c() {
+    fn starts_a_program(gate: bool) -> Option<i32> {
+        let mut program = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_raw(program.id() as i32);
+        // Ctrl-C goes to the worker as well.
+        raise(Signal::SIGINT).unwrap();
+        kill(pid, Signal::SIGINT).unwrap();
+        if gate {
+            // It is not to end by SIGINT.
+            assert!(program.try_wait().unwrap().is_none());
+            program.kill().unwrap();
+        }
+        program.wait().unwrap().signal()
+    }
+    let pool = Pool::new(1).unwrap();
+    let ended = pool.apply(starts_a_program, (false,)).unwrap();
+    assert_eq!(ended, Some(Signal::SIGINT as i32));
+    drop(pool);
+    // What a shell starts in the background ignores Ctrl-C, and so do the
+    // programs of its tasks.
+    // SAFETY: no handler is installed.
+    unsafe { nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
+    let pool = Pool::new(1).unwrap();
+    let ended = pool.apply(starts_a_program, (true,)).unwrap();
+    assert_eq!(ended, Some(Signal::SIGKILL as i32));
+}
+
+fn closes_descriptors() -> u8 {
+    // SAFETY: unsound, as it is in any program, and what people do.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    7
+}
+
+fn a_target_that_closes_its_socket_is_an_error_that_says_so() {
+    fn opens_another(path: String) -> u8 {
+        closes_descriptors();
+        // These have the numbers that were closed.
+        for _ in 0..10 {
+            let file = fs::File::options().append(true).create(true).open(&path);
+            std::mem::forget(file.unwrap());
+        }
+        7
+    }
+    let is_lost = |child: Process<u8>| {
+        let error = child.join().unwrap_err();
+        assert!(matches!(error, Error::Exited { code: 1, .. }), "{error:?}");
+        assert!(error.to_string().contains("result"), "{error}");
+    };
+    is_lost(Process::new(closes_descriptors, ()).start().unwrap());
+    let path = format!("{}/{}.closed", env!("CARGO_TARGET_TMPDIR"), process::id());
+    is_lost(
+        Process::new(opens_another, (path.clone(),))
+            .start()
+            .unwrap(),
+    );
+    assert_eq!(fs::read(&path).unwrap(), b"", "the result went elsewhere");
+    fs::remove_file(path).unwrap();
+}
+
+fn ends_after_start() {
+    multiprocessing::init();
+    let child = Process::new(|| (), ()).start().unwrap();
+    process::exit(i32::from(child.pid() == 0));
+}
+
+fn an_orphan_ends_in_silence() {
+    for _ in 0..40 {
+        // This waits for the orphan, too, which has the stream open.
+        let output = itself("process::ends_after_start").output().unwrap();
+        assert!(output.status.success());
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(words, "");
+    }
+    reap_orphans();
+}
+
+fn lets_no_descriptors_in() {
+    if env::var_os(MARK).is_some() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 5, hard).unwrap();
+    }
+    multiprocessing::init();
+    let values: Vec<_> = (0..10).map(|n| Value::new(n).unwrap()).collect();
+    let child = Process::new(|_: Vec<Value<i32>>| (), (values,)).start();
+    println!("{:?}", child.unwrap().join().unwrap_err());
+}
+
+fn a_child_that_cannot_receive_its_arguments_is_an_error_that_says_why() {
+    let output = itself("process::lets_no_descriptors_in").output().unwrap();
+    let words = without_numbers(&output.stdout);
+    assert!(
+        words.starts_with("ChildStart { pid: 0, reason: "),
+        "{words}"
+    );
+    assert!(words.contains("open files"), "{words}");
+}
+
+fn builds_a_runtime() {
+    // As the README shows.
+    multiprocessing::init();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let pool = std::sync::Arc::new(Pool::new(2).unwrap());
+        let child = Process::new(blocks, (1,)).start().unwrap();
+        let calls = pool.clone();
+        let doubled = tokio::task::spawn_blocking(move || calls.map(blocks, [2, 3])).await;
+        assert_eq!(doubled.unwrap().unwrap(), [4, 6]);
+        assert_eq!(child.join().unwrap(), 2);
+    });
+    println!("done");
+}
+
+/// Uses a runtime of its own.
+fn blocks(n: u8) -> u8 {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    runtime.block_on(async { tokio::spawn(async move { 2 * n }).await.unwrap() })
+}
+
+fn targets_run_outside_the_runtime_that_main_builds() {
+    let output = itself("process::builds_a_runtime")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "done\n");
+}
+
+fn starts_a_process() {
+    multiprocessing::init();
+    let child = Process::new(process::id, ()).start().unwrap();
+    println!("ran {}", child.pid() == child.join().unwrap());
+}
+
+/// What a child starts: this program, under another name of its test.
+fn starts_a_program_that_uses_processes() -> (bool, String, String) {
+    let output = itself("process::starts_a_process").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let marked = env::var_os(MARK).is_some();
+    (marked, text(output.stdout), text(output.stderr))
+}
+
+fn has_threads_before_init() {
+    // The child has to be under way before its variable could be removed.
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let reader = thread::spawn(move || {
+        while wait.try_recv().is_err() {
+            // What no lock of Rust guards, as the C library does it anywhere.
+            // SAFETY: it only reads, which is sound as long as nobody writes.
+            unsafe { libc::getenv(c"SHARED_TEST_NO_SUCH_VARIABLE".as_ptr()) };
+        }
+    });
+    multiprocessing::init();
+    let child = Process::new(starts_a_program_that_uses_processes, ());
+    let (marked, stdout, stderr) = child.start().unwrap().join().unwrap();
+    // With another thread there the variable stays, and does no harm.
+    assert!(marked);
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("ran true\n", ""));
+    done.send(()).unwrap();
+    reader.join().unwrap();
+}
+
+fn a_program_that_inherits_the_mark_starts_as_a_parent() {
+    let output = itself("process::has_threads_before_init")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let child = Process::new(starts_a_program_that_uses_processes, ());
+    let (marked, stdout, stderr) = child.start().unwrap().join().unwrap();
+    assert!(!marked);
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("ran true\n", ""));
 }
 
 fn the_mark_reaches_no_other_program() {
