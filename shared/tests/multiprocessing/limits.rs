@@ -4,18 +4,24 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{self, Command, Output, Stdio};
 use std::{env, fs};
 
 use nix::libc;
+use nix::mount::{MsFlags, mount, umount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{Uid, geteuid, seteuid, setresuid};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::fstat;
+use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, setegid, seteuid, setresuid};
 use shared::multiprocessing::{self, Array, Error, Pool, Process, Queue, Value, pipe};
 
-use crate::harness::{MARK, itself};
+use crate::harness::{MARK, itself, skip};
 use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
@@ -30,10 +36,22 @@ pub const TESTS: &[(&str, fn())] = named![
     a_mark_with_a_stranger_at_the_socket_is_refused,
     a_mark_with_the_socket_of_another_user_is_refused,
     a_mark_with_the_socket_of_another_program_is_refused,
+    a_mark_that_names_this_process_is_obeyed_with_its_parents_socket_only,
+    a_mark_that_names_another_process_means_nothing,
+    children_start_under_another_effective_user,
+    children_of_a_set_user_id_program_start_with_what_it_has,
+    a_child_of_a_deleted_program_starts,
+    without_proc_or_dev_null_the_error_names_it,
 ];
 
-pub const PROGRAMS: &[(&str, fn())] =
-    named![runs, starts_with_the_mark, has_less_memory_than_its_parent];
+pub const PROGRAMS: &[(&str, fn())] = named![
+    runs,
+    starts_with_the_mark,
+    has_less_memory_than_its_parent,
+    tells_its_users,
+    deletes_itself,
+    starts_without_files,
+];
 
 /// Runs `act` with one soft limit lowered.
 fn limited<R>(resource: Resource, limit: u64, act: impl FnOnce() -> R) -> R {
@@ -416,4 +434,186 @@ fn a_mark_with_the_socket_of_another_program_is_refused() {
         "{}",
         String::from_utf8_lossy(&other.stderr)
     );
+}
+
+/// A socket such as a parent makes, and the mark of a child that has `parent`.
+fn socket_and_mark(parent: u32) -> (OwnedFd, OwnedFd, String) {
+    let family = AddressFamily::Unix;
+    let (here, there) =
+        socketpair(family, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+    let inode = fstat(&there).unwrap().st_ino;
+    (here, there, format!("{inode}:{parent}"))
+}
+
+/// Runs `runs` in this executable with a mark.
+fn runs_with(mark: &str, stdin: impl Into<Stdio>) -> Output {
+    itself("limits::runs")
+        .env(MARK, mark)
+        .stdin(stdin)
+        .output()
+        .unwrap()
+}
+
+fn a_mark_that_names_this_process_is_obeyed_with_its_parents_socket_only() {
+    let (_here, there, mark) = socket_and_mark(process::id());
+    // Its stdin was replaced. As a parent it might start others without end.
+    is_refusal("/dev/null", &runs_with(&mark, Stdio::null()));
+    let (_, other, _) = socket_and_mark(process::id());
+    is_refusal("another socket", &runs_with(&mark, other));
+    let (stream, _peer) = UnixStream::pair().unwrap();
+    let inode = fstat(&stream).unwrap().st_ino;
+    let streams = format!("{inode}:{}", process::id());
+    is_refusal("a stream", &runs_with(&streams, OwnedFd::from(stream)));
+    // The socket is this process's, but the shell is the parent.
+    let output = Command::new("sh")
+        .args(["-c", "/proc/$PPID/exe; exit $?"])
+        .env("SHARED_TEST", "limits::runs")
+        .env(MARK, &mark)
+        .stdin(there)
+        .output()
+        .unwrap();
+    is_refusal("a grandparent's socket", &output);
+    for mark in ["", "1", "1:", ":1", "1:2:3", "-1:1", "one:two"] {
+        is_refusal(mark, &runs_with(mark, Stdio::null()));
+    }
+    // This one is obeyed: it is silent when its parent has nothing to say.
+    let (here, there, mark) = socket_and_mark(process::id());
+    drop(here);
+    let output = runs_with(&mark, there);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
+
+fn a_mark_that_names_another_process_means_nothing() {
+    // As a program inherits it from a child, whose parent is another one.
+    let (_here, _there, mark) = socket_and_mark(1);
+    let (_here, other, _) = socket_and_mark(1);
+    for stdin in [Stdio::null(), Stdio::from(other)] {
+        let output = runs_with(&mark, stdin);
+        assert_eq!(output.stdout, b"ran\n", "{output:?}");
+        assert!(output.status.success() && output.stderr.is_empty());
+    }
+}
+
+/// The real and the effective user and group of a child.
+fn users() -> [u32; 4] {
+    [
+        getuid().as_raw(),
+        geteuid().as_raw(),
+        getgid().as_raw(),
+        getegid().as_raw(),
+    ]
+}
+
+fn users_of_a_child() -> [u32; 4] {
+    let child = Process::new(users, ()).start().unwrap();
+    let its = child.join().unwrap();
+    assert_eq!(Pool::new(1).unwrap().apply(users, ()).unwrap(), its);
+    its
+}
+
+fn children_start_under_another_effective_user() {
+    if !geteuid().is_root() {
+        return eprintln!("skipped: only root can be another effective user");
+    }
+    let mine = users();
+    setegid(Gid::from_raw(23_456)).unwrap();
+    seteuid(Uid::from_raw(12_345)).unwrap();
+    assert_eq!(users_of_a_child(), [mine[0], 12_345, mine[2], 23_456]);
+    seteuid(Uid::from_raw(0)).unwrap();
+    setegid(Gid::from_raw(mine[3])).unwrap();
+    assert_eq!(users_of_a_child(), mine);
+    prctl::set_dumpable(true).unwrap();
+}
+
+fn tells_its_users() {
+    multiprocessing::init();
+    assert_eq!(users_of_a_child(), users());
+    // For a while it has no more than its user, and nor may a child have: its
+    // stdin could be any socket of this user's.
+    let (user, group) = (getuid(), getgid());
+    setegid(group).unwrap();
+    seteuid(user).unwrap();
+    assert_eq!(users_of_a_child(), users());
+    println!("started");
+}
+
+fn children_of_a_set_user_id_program_start_with_what_it_has() {
+    if !geteuid().is_root() {
+        return eprintln!("skipped: only root can make a program of another user's");
+    }
+    for (name, mode) in [("user", 0o4755), ("group", 0o2755), ("both", 0o6755)] {
+        let copy = env::temp_dir().join(format!("{}.{name}", process::id()));
+        fs::copy("/proc/self/exe", &copy).unwrap();
+        chown(&copy, Some(0), Some(34_567)).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
+        let output = Command::new(&copy)
+            .env("SHARED_TEST", "limits::tells_its_users")
+            .uid(12_345)
+            .gid(23_456)
+            .output();
+        fs::remove_file(copy).unwrap();
+        let output = output.unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.stdout, b"started\n", "{name}: {words}");
+    }
+}
+
+fn deletes_itself() {
+    multiprocessing::init();
+    let path = env::current_exe().unwrap();
+    fs::remove_file(&path).unwrap();
+    let child = || Process::new(square, (3,)).start().unwrap().join().unwrap();
+    assert_eq!(child(), 9);
+    // Another program under its name is not run.
+    fs::copy("/bin/false", &path).unwrap();
+    assert_eq!(child(), 9);
+}
+
+fn a_child_of_a_deleted_program_starts() {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.deleted", process::id()));
+    fs::copy("/proc/self/exe", &copy).unwrap();
+    let output = Command::new(&copy)
+        .env("SHARED_TEST", "limits::deletes_itself")
+        .stderr(Stdio::inherit())
+        .output();
+    fs::remove_file(copy).unwrap();
+    assert!(output.unwrap().status.success());
+}
+
+const NO_FLAGS: MsFlags = MsFlags::empty();
+
+fn starts_without_files() {
+    multiprocessing::init();
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    let child = || Process::new(square, (3,)).start().and_then(Process::join);
+    for (hidden, missing) in [("/proc", "/proc"), ("/dev", "/dev/null")] {
+        assert_eq!(child().unwrap(), 9);
+        mount(Some("tmpfs"), hidden, Some("tmpfs"), NO_FLAGS, none).unwrap();
+        let errors = [child().unwrap_err(), Pool::new(1).err().unwrap()];
+        umount(hidden).unwrap();
+        for error in errors {
+            assert!(error.to_string().contains(missing), "{error}");
+            let source = refusal(&error).unwrap();
+            assert_eq!(source.raw_os_error(), Some(libc::ENOENT), "{error}");
+        }
+    }
+    println!("refused");
+}
+
+fn without_proc_or_dev_null_the_error_names_it() {
+    let mut namespace = CloneFlags::CLONE_NEWNS;
+    if !geteuid().is_root() {
+        namespace |= CloneFlags::CLONE_NEWUSER;
+    }
+    if let Err(errno) = unshare(namespace) {
+        return skip(&format!("no namespace of mounts is to be had: {errno}"));
+    }
+    let output = itself("limits::starts_without_files").output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"refused\n", "{words}");
 }
