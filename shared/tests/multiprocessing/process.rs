@@ -198,8 +198,10 @@ fn survives(panics: impl FnOnce() + panic::UnwindSafe) -> Box<dyn std::any::Any 
     panic::catch_unwind(panics).unwrap_err()
 }
 
-/// What each of these panics with, and the line if that is known.
-const CATCHES: &[(fn(), &str, Option<u32>)] = &[
+/// A target, the text that it panics with, and the line if that is known.
+type Catches = (fn(), &'static str, Option<u32>);
+
+const CATCHES: &[Catches] = &[
     // It caught one, and ends by one that no hook sees.
     (
         || {
