@@ -20,7 +20,7 @@ const LOG: &str = "SHARED_TEST_LOG";
 
 /// More than this many tests begin only where processes are started without
 /// end; their number is kept down then.
-const MOST: usize = 500;
+const MOST: usize = 100;
 
 fn begin() {
     if let Some(log) = env::var_os(LOG) {

@@ -7,6 +7,37 @@
 //! end of a [`pipe`], they are given as arguments. A [`Pool`] keeps processes
 //! at hand for many calls.
 //!
+//! # Beside tokio
+//!
+//! [`init`] stands before the runtime is built, so `#[tokio::main]` is written
+//! out: else a target would run inside the parent's runtime, where it cannot
+//! block. What blocks, as the methods of a process and of a pool do, has a
+//! thread of its own.
+//!
+//! ```
+//! use shared::multiprocessing::{self, Pool};
+//!
+//! fn square(n: i32) -> i32 {
+//!     n * n
+//! }
+//!
+//! async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::new(2)?;
+//!     let squares = tokio::task::spawn_blocking(move || pool.map(square, 1..=3));
+//!     assert_eq!(squares.await??, [1, 4, 9]);
+//!     Ok(())
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     multiprocessing::init();
+//!     tokio::runtime::Runtime::new()?.block_on(run())
+//! }
+//! ```
+//!
+//! # In tests
+//!
+//! A test has no `main`; [`init_tests!`](init_tests) takes its place.
+//!
 //! # When a process dies
 //!
 //! By a panic, by `exit`, or by a signal, SIGKILL included:

@@ -222,7 +222,7 @@ struct Stack(*mut u8);
 
 impl Stack {
     /// Far more than system calls need, even unoptimised.
-    const LAYOUT: Layout = match Layout::from_size_align(64 * 1024, 16) {
+    const LAYOUT: Layout = match Layout::from_size_align(32 * 1024, 16) {
         Ok(layout) => layout,
         Err(_) => panic!("the alignment is a power of two"),
     };
