@@ -374,9 +374,9 @@ fn c_string(bytes: Vec<u8>) -> Result<CString, Error> {
 /// }
 /// ```
 ///
-/// With tokio, too, it stands before the runtime is built. In the place of the
-/// body of a `#[tokio::main]` it would run targets inside the parent's runtime,
-/// where they could not block.
+/// With tokio, too, it stands before the runtime is built. In the body of
+/// `#[tokio::main]` it would run targets inside the runtime, where they could
+/// not block.
 ///
 /// ```
 /// use shared::multiprocessing;

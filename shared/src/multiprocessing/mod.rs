@@ -10,7 +10,7 @@
 //! # Beside tokio
 //!
 //! [`init`] stands before the runtime is built, so `#[tokio::main]` is written
-//! out: else a target would run inside the parent's runtime, where it cannot
+//! out: else a target would run inside a runtime, where it cannot
 //! block. What blocks, as the methods of a process and of a pool do, has a
 //! thread of its own.
 //!
