@@ -183,21 +183,27 @@ impl Child {
             status: Mutex::new(None),
             socket: ours,
         };
-        if test.is_some() {
-            let stdout = io::stdout().as_fd().try_clone_to_owned();
-            child
-                .socket
-                .send(&[], &[stdout.map_err(system("dup"))?])
-                .or_else(unless_gone)?;
-        }
-        let sent = child.socket.send(greeting, handles);
-        match sent.or_else(unless_gone) {
-            Ok(()) => Ok(child),
+        match child.send(test.is_some(), greeting, handles) {
+            // If it is gone already, its end is seen by the one that waits.
+            Ok(()) | Err(Error::BrokenPipe) => Ok(child),
             Err(error) => {
                 child.kill();
                 Err(error)
             }
         }
+    }
+
+    /// Sends what it is to run; in a test its stdout goes before.
+    fn send(&self, test: bool, greeting: &[u8], handles: &[OwnedFd]) -> Result<(), Error> {
+        if test {
+            let stdout = match io::stdout().as_fd().try_clone_to_owned() {
+                // There is none, and the child shall have none.
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => None,
+                stdout => Some(stdout.map_err(system("dup"))?),
+            };
+            self.socket.send(&[], stdout.as_slice())?;
+        }
+        self.socket.send(greeting, handles)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -275,15 +281,6 @@ impl Child {
 /// How long a child that may not be sent a signal is waited for. It takes far
 /// less to end, unless it never came to `init`.
 const REFUSED: Duration = Duration::from_secs(1);
-
-/// A child that is gone already will not be told anything. Its end is seen by
-/// who waits for it.
-fn unless_gone(error: Error) -> Result<(), Error> {
-    match error {
-        Error::BrokenPipe => Ok(()),
-        error => Err(error),
-    }
-}
 
 /// Readable when the process has ended.
 impl AsFd for Child {

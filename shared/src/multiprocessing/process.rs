@@ -30,6 +30,10 @@ use super::target::{Target, distance, only};
 /// inherits no other descriptor. No signal is blocked, and SIGTERM is not
 /// ignored; other signals that the parent ignores are.
 ///
+/// A target must not close descriptors that it did not open, as
+/// `close_range(3, ..)` does: its result is lost, which `join` says, and nothing
+/// ends it with its parent any more.
+///
 /// A process costs what the system takes to run a program, about a
 /// millisecond.
 ///

@@ -114,7 +114,7 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
 /// Runs the program; returns only what failed.
 fn run(plan: &Plan<'_>) -> (&'static str, Errno) {
     reset_signal_handlers();
-    let streams = [(plan.stdout, 1), (Some(plan.stdin), 0)];
+    let streams = [(Some(plan.stdin), 0), (plan.stdout, 1)];
     for (from, to) in streams {
         if let Some(from) = from
             && let Err(errno) = becomes(from, to)
