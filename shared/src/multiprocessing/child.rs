@@ -650,7 +650,8 @@ struct Panic {
     payload: TypeId,
     text: Option<String>,
     location: String,
-    backtrace: String,
+    /// Its names are looked up only when it is told.
+    backtrace: Backtrace,
 }
 
 /// Calls an entry; a panic in it becomes a failure.
@@ -687,7 +688,7 @@ fn panicked(payload: &(dyn Any + Send), panics: VecDeque<Panic>) -> Failure {
         panic.text.as_deref() == text && (text.is_some() || panic.payload == payload.type_id())
     });
     let (location, backtrace) = match noted {
-        Some(panic) => (panic.location, panic.backtrace),
+        Some(panic) => (panic.location, panic.backtrace.to_string()),
         // No hook has seen it: `resume_unwind`, or the target's own hook.
         None => ("an unknown place".to_string(), String::new()),
     };
@@ -709,7 +710,7 @@ fn note_panics() {
                 payload: info.payload().type_id(),
                 text: info.payload_as_str().map(str::to_string),
                 location: location.unwrap_or("an unknown place".to_string()),
-                backtrace: Backtrace::force_capture().to_string(),
+                backtrace: Backtrace::force_capture(),
             };
             PANICS.with_borrow_mut(|panics| {
                 panics.truncate(PANICS_KEPT - 1);
