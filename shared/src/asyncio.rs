@@ -1,7 +1,7 @@
-//! Python's `asyncio`, as far as tokio lacks it: a queue that counts what is
-//! still to be done.
+//! Python's `asyncio`, as far as tokio lacks it: a queue that counts
+//! unfinished items.
 //!
-//! The rest is in tokio under names of its own: `create_task` is
+//! The rest is in tokio under other names: `create_task` is
 //! `tokio::spawn`, `asyncio.sleep` is `tokio::time::sleep`,
 //! `asyncio.Semaphore` is [`tokio::sync::Semaphore`], `task.cancel` is
 //! `JoinHandle::abort`; `gather` is `futures::future::try_join_all`.
@@ -11,7 +11,10 @@
 use crate::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
-use tokio::sync::{Notify, Semaphore};
+use std::future::poll_fn;
+use std::task::{Poll, Waker, ready};
+use tokio::sync::Notify;
+use tokio::task::coop::poll_proceed;
 
 /// `asyncio.Queue`: first in, first out, with a count of unfinished items.
 ///
@@ -39,30 +42,63 @@ use tokio::sync::{Notify, Semaphore};
 /// Tasks share it in an [`Arc`](std::sync::Arc). It belongs to no event loop:
 /// any thread may use it, on any runtime or none.
 ///
-/// Those who wait are served in order, and what one of them has been promised
-/// nobody else can take, though it has yet to wake up and is still counted by
-/// [`len`](Self::len). In Python somebody who comes later can take it.
+/// Waiting calls are served in the order in which they began to wait, whatever
+/// the order in which they are polled then, so `tokio::join!` of two gets
+/// yields what `asyncio.gather` does. An item that is reserved for a waiting
+/// [`get`](Self::get) cannot be taken by another call, though [`len`](Self::len)
+/// still counts it until the task has woken up; in Python a later call can
+/// take it.
 ///
 /// Any of its futures can be dropped at any time, which is how Rust cancels:
-/// no item is lost or doubled, and what was promised goes to the next.
+/// no item is lost or duplicated, and what was reserved goes to the next.
 ///
-/// Costs a lock and a semaphore's permit for each item put and for each got,
-/// two permits if there is a bound; a waiting task costs no time. It keeps the
-/// memory of its largest backlog.
+/// Costs a lock for each item put and for each got; a waiting task costs no
+/// time. The queue keeps the memory of its largest backlog.
 pub struct Queue<T> {
     state: Mutex<State<T>>,
-    /// One permit for each item that is promised to nobody.
-    items: Semaphore,
-    /// One permit for each place that is promised to nobody; without a bound,
-    /// nobody asks for one.
-    places: Semaphore,
     maxsize: usize,
+    /// Notified after each rise of `State::zeros`.
     finished: Notify,
 }
 
 struct State<T> {
-    items: VecDeque<T>,
+    /// Each with the number of its `put`; the numbers ascend.
+    items: VecDeque<(u64, T)>,
+    /// The most items there may be.
+    capacity: usize,
+    /// Number of the next call that needs one.
+    next_number: u64,
+    getters: Line,
+    putters: Line,
     unfinished: usize,
+    /// How often `unfinished` has fallen to 0. A `join` looks at this and not
+    /// at `unfinished`, which may have risen again when its task wakes up.
+    zeros: u64,
+}
+
+/// Calls that wait, in the order in which they began to wait.
+///
+/// What becomes available, items or places, is reserved for them in that
+/// order. The first waiter has the first item, whoever is polled first, and
+/// when a waiter leaves the line, those behind it move up.
+#[derive(Default)]
+struct Line {
+    waiters: VecDeque<Waiter>,
+    /// So many waiters at the front have something reserved and were woken:
+    /// all of them, or as many as there are items or places available.
+    reserved: usize,
+}
+
+struct Waiter {
+    number: u64,
+    /// `None` once it has been woken.
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Get,
+    Put,
 }
 
 impl<T> Queue<T> {
@@ -77,10 +113,13 @@ impl<T> Queue<T> {
         Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
+                capacity: if maxsize > 0 { maxsize } else { usize::MAX },
+                next_number: 0,
+                getters: Line::default(),
+                putters: Line::default(),
                 unfinished: 0,
+                zeros: 0,
             }),
-            items: Semaphore::new(0),
-            places: Semaphore::new(maxsize.min(Semaphore::MAX_PERMITS)),
             maxsize,
             finished: Notify::new(),
         }
@@ -88,47 +127,57 @@ impl<T> Queue<T> {
 
     /// `await queue.put(item)`: waits while the queue is full.
     ///
-    /// Cancelled while it waits, it puts nothing and the item is dropped.
+    /// Dropped while it waits, it puts nothing and the item is dropped.
+    ///
+    /// Of several that waited, one that is polled before an earlier one puts
+    /// its item behind the place of the earlier one's. Only a
+    /// [`get`](Self::get) on another thread can take it in between.
     pub async fn put(&self, item: T) {
-        if self.maxsize > 0 {
-            let place = self.places.acquire().await;
-            place.expect("never closed").forget();
+        if self.maxsize == 0 {
+            // Never waits, so it never has to give way to other tasks.
+            if self.try_put(item).is_err() {
+                unreachable!("a queue without a bound is never full");
+            }
+            return;
         }
-        self.push(item);
+        self.turn(Side::Put, |state, number, _| state.insert(number, item))
+            .await;
     }
 
     /// `queue.put_nowait(item)`.
     ///
     /// # Errors
     /// [`QueueFull`], with the item, if there is no place for it or only one
-    /// that is promised to a waiting [`put`](Self::put).
+    /// that is reserved for a waiting [`put`](Self::put).
     pub fn try_put(&self, item: T) -> Result<(), QueueFull<T>> {
-        if self.maxsize > 0 {
-            match self.places.try_acquire() {
-                Ok(place) => place.forget(),
-                Err(_) => return Err(QueueFull(item)),
-            }
+        let mut state = self.lock();
+        if state.may_go(Side::Put, None).is_none() {
+            drop(state);
+            return Err(QueueFull(item));
         }
-        self.push(item);
+        let number = state.number();
+        state.insert(number, item);
+        self.unlock(state);
         Ok(())
     }
 
     /// `await queue.get()`: waits while the queue is empty.
     pub async fn get(&self) -> T {
-        let item = self.items.acquire().await;
-        item.expect("never closed").forget();
-        self.pop()
+        self.turn(Side::Get, |state, _, index| state.remove(index))
+            .await
     }
 
     /// `queue.get_nowait()`.
     ///
     /// # Errors
-    /// [`QueueEmpty`], if there is no item or only those that are promised to
+    /// [`QueueEmpty`], if there is no item or only those that are reserved for
     /// a waiting [`get`](Self::get).
     pub fn try_get(&self) -> Result<T, QueueEmpty> {
-        let item = self.items.try_acquire();
-        item.map_err(|_| QueueEmpty)?.forget();
-        Ok(self.pop())
+        let mut state = self.lock();
+        let index = state.may_go(Side::Get, None).ok_or(QueueEmpty)?;
+        let item = state.remove(index);
+        self.unlock(state);
+        Ok(item)
     }
 
     /// `queue.task_done()`: one of the items put has been dealt with.
@@ -144,20 +193,36 @@ impl<T> Queue<T> {
             panic!("task_done() called too many times");
         };
         state.unfinished = unfinished;
-        drop(state);
-        if unfinished == 0 {
-            self.finished.notify_waiters();
+        if unfinished > 0 {
+            return;
         }
+        state.zeros += 1;
+        // Without the lock: a waker runs code of the runtime, or of a user.
+        drop(state);
+        self.finished.notify_waiters();
     }
 
     /// `await queue.join()`: waits until all items put have been dealt with.
     ///
-    /// It returns when that was so for an instant, as in Python, even if more
-    /// has been put by the time the task wakes up.
+    /// It returns if that has been so at some instant since it was first
+    /// polled, as in Python, even if more has been put by the time the task
+    /// wakes up.
     pub async fn join(&self) {
-        // Listening before looking: what happens in between is not missed.
-        let finished = self.finished.notified();
-        if self.lock().unfinished > 0 {
+        let zeros = {
+            let state = self.lock();
+            if state.unfinished == 0 {
+                return;
+            }
+            state.zeros
+        };
+        loop {
+            // Listening before looking, so that no rise in between is missed.
+            // A notice alone proves nothing: `task_done` sends it after it has
+            // released the lock, so it may be of a zero before this call.
+            let finished = self.finished.notified();
+            if self.lock().zeros != zeros {
+                return;
+            }
             finished.await;
         }
     }
@@ -182,30 +247,186 @@ impl<T> Queue<T> {
         self.maxsize
     }
 
-    fn push(&self, item: T) {
-        let mut state = self.lock();
-        state.items.push_back(item);
-        state.unfinished += 1;
-        drop(state);
-        self.items.add_permits(1);
-    }
-
-    fn pop(&self) -> T {
-        let item = self.lock().items.pop_front();
-        if self.maxsize > 0 {
-            self.places.add_permits(1);
-        }
-        item.expect("a permit stands for an item")
+    /// Waits until this call may go on, then calls `go` under the lock, with
+    /// the number of this call and the index of its item or place among those
+    /// that are available.
+    async fn turn<R>(&self, side: Side, go: impl FnOnce(&mut State<T>, u64, usize) -> R) -> R {
+        let mut place = Place {
+            queue: self,
+            side,
+            number: None,
+        };
+        let mut go = Some(go);
+        poll_fn(|context| {
+            // As tokio's own resources do, lets other tasks run now and then
+            // if it never has to wait.
+            let coop = ready!(poll_proceed(context));
+            // Cloned and dropped without the lock: a waker is foreign code.
+            let mut waker: Option<Waker> = None;
+            loop {
+                let mut state = self.lock();
+                if let Some(index) = state.may_go(side, place.number) {
+                    let number = match place.number.take() {
+                        Some(number) => state.line(side).leave(number).number,
+                        None => state.number(),
+                    };
+                    let go = go.take().expect("not polled after it was ready");
+                    let result = go(&mut state, number, index);
+                    self.unlock(state);
+                    coop.made_progress();
+                    return Poll::Ready(result);
+                }
+                if let Some(waker) = waker {
+                    let number = *place.number.get_or_insert_with(|| state.number());
+                    let old = state.line(side).wait(number, waker);
+                    drop(state);
+                    drop(old);
+                    return Poll::Pending;
+                }
+                drop(state);
+                waker = Some(context.waker().clone());
+            }
+        })
+        .await
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap()
+    }
+
+    /// Reserves what has become available, and wakes whom it is reserved for
+    /// when the lock is released.
+    fn unlock(&self, mut state: MutexGuard<'_, State<T>>) {
+        let wakers = [Side::Get, Side::Put].map(|side| state.reserve(side));
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// The place of a call in its line, which it leaves when it is dropped.
+struct Place<'queue, T> {
+    queue: &'queue Queue<T>,
+    side: Side,
+    /// `None` before it waits and when it has got what it waited for.
+    number: Option<u64>,
+}
+
+impl<T> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let mut state = self.queue.lock();
+            let waiter = state.line(self.side).leave(number);
+            self.queue.unlock(state);
+            // Without the lock: a waker may be all that keeps a task, and the
+            // task may own a future of this queue, which then takes the lock.
+            drop(waiter);
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn line(&mut self, side: Side) -> &mut Line {
+        match side {
+            Side::Get => &mut self.getters,
+            Side::Put => &mut self.putters,
+        }
+    }
+
+    fn available(&self, side: Side) -> usize {
+        match side {
+            Side::Get => self.items.len(),
+            Side::Put => self.capacity - self.items.len(),
+        }
+    }
+
+    /// The index of what is reserved for the waiter with this number or, for
+    /// a call that does not wait yet, of what is reserved for nobody.
+    fn may_go(&mut self, side: Side, number: Option<u64>) -> Option<usize> {
+        let available = self.available(side);
+        let line = self.line(side);
+        match number {
+            Some(number) => Some(line.find(number)).filter(|index| *index < line.reserved),
+            None => (line.reserved < available).then_some(line.reserved),
+        }
+    }
+
+    /// Reserves what is available for the next waiter, who is to be woken.
+    fn reserve(&mut self, side: Side) -> Option<Waker> {
+        let available = self.available(side);
+        let line = self.line(side);
+        if line.reserved == available {
+            return None;
+        }
+        let next = line.waiters.get_mut(line.reserved)?;
+        line.reserved += 1;
+        next.waker.take()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn insert(&mut self, number: u64, item: T) {
+        // A later call may have put its item first, if its task was quicker.
+        let index = match self.items.back() {
+            Some((last, _)) if *last > number => self.items.partition_point(|(n, _)| *n < number),
+            _ => self.items.len(),
+        };
+        self.items.insert(index, (number, item));
+        self.unfinished += 1;
+    }
+
+    fn remove(&mut self, index: usize) -> T {
+        let (_, item) = self.items.remove(index).expect("an item is reserved");
+        item
+    }
+}
+
+impl Line {
+    fn find(&self, number: u64) -> usize {
+        let index = self.waiters.binary_search_by_key(&number, |w| w.number);
+        index.expect("it waits in this line")
+    }
+
+    /// Makes the call with this number wait, or wait on with another waker,
+    /// and returns the waker to drop.
+    fn wait(&mut self, number: u64, waker: Waker) -> Option<Waker> {
+        if self.waiters.back().is_none_or(|last| last.number < number) {
+            let waker = Some(waker);
+            self.waiters.push_back(Waiter { number, waker });
+            return None;
+        }
+        let index = self.find(number);
+        self.waiters[index].waker.replace(waker)
+    }
+
+    fn leave(&mut self, number: u64) -> Waiter {
+        let index = self.find(number);
+        self.reserved -= usize::from(index < self.reserved);
+        self.waiters.remove(index).expect("it was found")
     }
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+// Not derived: an item need not be Debug, and is not shown.
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (len, unfinished) = {
+            let state = self.lock();
+            (state.items.len(), state.unfinished)
+        };
+        // The lock is released: `f` may write to something that uses the queue.
+        f.debug_struct("Queue")
+            .field("maxsize", &self.maxsize)
+            .field("len", &len)
+            .field("unfinished", &unfinished)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,9 +7,12 @@ mod watchdog;
 
 use futures::future::{FutureExt, join_all};
 use shared::asyncio::{Queue, QueueEmpty};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::fmt::{self, Write};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 use tokio::task::{JoinSet, yield_now};
 use watchdog::watchdog;
 
@@ -77,6 +80,139 @@ async fn who_waits_to_put_is_served_in_order() {
         }
     };
     tokio::join!(puts, gets);
+}
+
+#[tokio::test]
+async fn gets_of_one_task_are_served_in_order() {
+    let _watchdog = watchdog();
+    for started in [false, true] {
+        let queue = Arc::new(Queue::new());
+        let producer = queue.clone();
+        let puts = async move {
+            for i in 0..3 {
+                producer.put(i).await;
+            }
+        };
+        // `join!` begins each round of polls with another of its futures.
+        let ((), a, b, c) = match started {
+            true => tokio::join!(puts, queue.get(), queue.get(), queue.get()),
+            false => {
+                let gets = async { tokio::join!(queue.get(), queue.get(), queue.get()) };
+                let task = tokio::spawn(puts);
+                let (a, b, c) = gets.await;
+                task.await.unwrap();
+                ((), a, b, c)
+            }
+        };
+        assert_eq!([a, b, c], [0, 1, 2]);
+    }
+}
+
+#[tokio::test]
+async fn puts_of_one_task_are_served_in_order() {
+    let _watchdog = watchdog();
+    let queue = Arc::new(Queue::with_maxsize(3));
+    for i in 0..3 {
+        queue.put(i).await;
+    }
+    let consumer = queue.clone();
+    let consumer = tokio::spawn(async move {
+        let mut items = Vec::new();
+        for _ in 0..9 {
+            items.push(consumer.get().await);
+            // Only when all that has a place may be put at once.
+            if items.len() % 3 == 0 {
+                yield_now().await;
+            }
+        }
+        items
+    });
+    tokio::join!(
+        queue.put(3),
+        queue.put(4),
+        queue.put(5),
+        queue.put(6),
+        queue.put(7),
+        queue.put(8)
+    );
+    assert!(consumer.await.unwrap().into_iter().eq(0..9));
+}
+
+#[test]
+fn waiting_gets_are_served_in_order_whoever_is_polled_first() {
+    // Each order in which three may be polled, and any one may be dropped.
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        for dropped in [None, Some(0), Some(1), Some(2)] {
+            let queue = Queue::new();
+            let mut gets: Vec<_> = (0..3).map(|_| Some(Box::pin(queue.get()))).collect();
+            for get in gets.iter_mut().flatten() {
+                assert_eq!(get.as_mut().now_or_never(), None);
+            }
+            for i in 0..3 {
+                queue.try_put(i).unwrap();
+            }
+            if let Some(dropped) = dropped {
+                gets[dropped] = None;
+            }
+            let mut items = vec![None; 3];
+            for i in order {
+                let get = gets[i].as_mut();
+                items[i] = get.map(|get| get.as_mut().now_or_never().unwrap());
+            }
+            let got: Vec<_> = items.into_iter().flatten().collect();
+            let rest: Vec<_> = std::iter::from_fn(|| queue.try_get().ok()).collect();
+            assert_eq!(got.len(), 3 - rest.len());
+            assert_eq!([got, rest].concat(), [0, 1, 2], "{order:?} {dropped:?}");
+        }
+    }
+}
+
+#[test]
+fn waiting_puts_are_served_in_order_whoever_is_polled_first() {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        for dropped in [None, Some(0), Some(1), Some(2)] {
+            let queue = Queue::with_maxsize(3);
+            for _ in 0..3 {
+                queue.try_put(7).unwrap();
+            }
+            let mut puts: Vec<_> = (0..3).map(|i| Some(Box::pin(queue.put(i)))).collect();
+            for put in puts.iter_mut().flatten() {
+                assert_eq!(put.as_mut().now_or_never(), None);
+            }
+            for _ in 0..3 {
+                assert_eq!(queue.try_get().unwrap(), 7);
+            }
+            if let Some(dropped) = dropped {
+                puts[dropped] = None;
+            }
+            for i in order {
+                if let Some(put) = &mut puts[i] {
+                    assert_eq!(put.as_mut().now_or_never(), Some(()));
+                }
+            }
+            let items: Vec<_> = std::iter::from_fn(|| queue.try_get().ok()).collect();
+            let put: Vec<_> = (0..3).filter(|i| Some(*i) != dropped).collect();
+            assert_eq!(items, put, "{order:?} {dropped:?}");
+            for i in 0..3 {
+                queue.try_put(i as usize).unwrap();
+            }
+            assert!(queue.is_full());
+        }
+    }
 }
 
 #[tokio::test]
@@ -269,6 +405,40 @@ async fn join_returns_though_more_was_put_meanwhile() {
     assert_eq!(queue.join().now_or_never(), None);
 }
 
+/// Eight tasks on threads of their own each put a flag, join, and look at it.
+#[test]
+fn join_waits_for_what_was_put_before_it() {
+    let _watchdog = watchdog();
+    let queue = Arc::new(Queue::<Arc<AtomicBool>>::new());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(8)
+        .build()
+        .unwrap();
+    let worker = queue.clone();
+    runtime.spawn(async move {
+        loop {
+            worker.get().await.store(true, Ordering::Relaxed);
+            worker.task_done();
+        }
+    });
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let queue = queue.clone();
+            runtime.spawn(async move {
+                for _ in 0..50_000 {
+                    let done = Arc::new(AtomicBool::new(false));
+                    queue.put(done.clone()).await;
+                    queue.join().await;
+                    assert!(done.load(Ordering::Relaxed), "it was not done");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        runtime.block_on(task).unwrap();
+    }
+}
+
 #[tokio::test]
 #[should_panic = "task_done() called too many times"]
 async fn one_task_done_too_many_panics_with_the_words_of_python() {
@@ -309,6 +479,159 @@ fn it_and_its_futures_can_go_to_other_threads() {
     assert_send_sync(&queue.get());
     assert_send_sync(&queue.put(Box::new(1)));
     assert_send_sync(&queue.join());
+}
+
+#[test]
+fn debug_shows_the_counts_and_needs_no_debug_of_the_items() {
+    struct Opaque;
+    let queue = Queue::with_maxsize(3);
+    queue.try_put(Opaque).unwrap();
+    queue.try_put(Opaque).unwrap();
+    let _ = queue.try_get().unwrap();
+    let shown = "Queue { maxsize: 3, len: 1, unfinished: 2, .. }";
+    assert_eq!(format!("{queue:?}"), shown);
+
+    /// Uses the queue while it is being shown.
+    struct Writer<'queue>(&'queue Queue<Opaque>, String);
+    impl Write for Writer<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            assert_eq!(self.0.len(), 1);
+            self.1.write_str(text)
+        }
+    }
+    let mut writer = Writer(&queue, String::new());
+    write!(writer, "{queue:?}").unwrap();
+    assert_eq!(writer.1, shown);
+}
+
+/// Calls its function when it wakes somebody, and again when it is dropped.
+struct OnWake<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        self.0();
+    }
+}
+
+impl<F: Fn() + Send + Sync> Drop for OnWake<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+/// What stands for a runtime may use the queue while it wakes a task.
+#[test]
+fn a_waker_may_use_the_queue() {
+    let _watchdog = watchdog();
+    let queue = Arc::new(Queue::with_maxsize(2));
+    let same = queue.clone();
+    let calls = Arc::new(Mutex::new(0));
+    let count = calls.clone();
+    let waker = Waker::from(Arc::new(OnWake(move || {
+        assert!(same.len() <= 2);
+        let _ = same.try_put(7);
+        *count.lock().unwrap() += 1;
+    })));
+    let mut context = Context::from_waker(&waker);
+
+    let mut get = pin!(queue.get());
+    assert!(get.as_mut().poll(&mut context).is_pending());
+    queue.try_put(1).unwrap();
+    assert_eq!(*calls.lock().unwrap(), 1);
+    assert!(queue.is_full());
+    assert_eq!(get.poll(&mut context), Poll::Ready(1));
+
+    let mut join = pin!(queue.join());
+    assert!(join.as_mut().poll(&mut context).is_pending());
+    queue.task_done();
+    queue.task_done();
+    assert_eq!(*calls.lock().unwrap(), 2);
+    assert!(join.poll(&mut context).is_ready());
+
+    let _ = queue.try_put(7);
+    let mut put = pin!(queue.put(2));
+    assert!(put.as_mut().poll(&mut context).is_pending());
+    queue.try_get().unwrap();
+    assert_eq!(*calls.lock().unwrap(), 3);
+    assert!(put.poll(&mut context).is_ready());
+}
+
+/// The waker that a future has stored may be all that keeps a task, and the
+/// task may own another future of the same queue.
+#[test]
+fn a_waker_that_is_dropped_may_drop_another_future_of_the_queue() {
+    type Get = Pin<Box<dyn Future<Output = i32> + Send>>;
+    struct Task(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Option<Get>>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let _watchdog = watchdog();
+    let queue = Arc::new(Queue::new());
+    let waiting_get = || -> Get {
+        let queue = queue.clone();
+        let mut get: Get = Box::pin(async move { queue.get().await });
+        assert_eq!(get.as_mut().now_or_never(), None);
+        get
+    };
+    let owner = || Waker::from(Arc::new(Task(Mutex::new(Some(waiting_get())))));
+
+    let mut polled_again = waiting_get();
+    let polled = polled_again
+        .as_mut()
+        .poll(&mut Context::from_waker(&owner()));
+    assert!(polled.is_pending());
+    assert_eq!(polled_again.as_mut().now_or_never(), None);
+
+    let mut dropped = waiting_get();
+    let polled = dropped.as_mut().poll(&mut Context::from_waker(&owner()));
+    assert!(polled.is_pending());
+    drop(dropped);
+
+    let mut served = waiting_get();
+    let polled = served.as_mut().poll(&mut Context::from_waker(&owner()));
+    assert!(polled.is_pending());
+    drop(polled_again);
+    queue.try_put(1).unwrap();
+    assert_eq!(served.now_or_never(), Some(1));
+}
+
+#[test]
+fn a_waker_that_panics_loses_no_item() {
+    let _watchdog = watchdog();
+    struct Fragile;
+    impl Wake for Fragile {
+        fn wake(self: Arc<Self>) {
+            panic!("no wake-up");
+        }
+    }
+    let queue = Queue::new();
+    let mut get = pin!(queue.get());
+    let waker = Waker::from(Arc::new(Fragile));
+    assert!(
+        get.as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    let put = std::panic::AssertUnwindSafe(|| queue.try_put(1));
+    assert!(std::panic::catch_unwind(put).is_err());
+    queue.try_put(2).unwrap();
+    assert_eq!(get.now_or_never(), Some(1));
+    assert_eq!(queue.try_get().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_task_that_never_has_to_wait_lets_others_run() {
+    let _watchdog = watchdog();
+    let queue = Queue::with_maxsize(1);
+    let never_waits = async {
+        loop {
+            queue.put(()).await;
+            queue.get().await;
+        }
+    };
+    let timeout = tokio::time::timeout(Duration::from_millis(1), never_waits);
+    assert!(timeout.await.is_err());
 }
 
 /// Four tasks put and four get, and each cancels whatever it has to wait for

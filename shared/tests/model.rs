@@ -3,8 +3,8 @@
 //! each lock, each wake-up and each atomic.
 //!
 //! It is the library's own source, compiled once more over Shuttle's
-//! primitives in place of std's, and over tokio's own with a place to switch
-//! put before each of their operations, none of which blocks a thread.
+//! primitives in place of std's, and over tokio's `Notify` with a switch
+//! before each of its operations, none of which blocks a thread.
 
 #![cfg(all(feature = "asyncio", feature = "threading"))]
 #![forbid(unsafe_code)]
@@ -20,6 +20,11 @@ mod asyncio;
 #[path = "../src/concurrent/futures.rs"]
 mod executor;
 mod watchdog;
+
+/// Stands for tokio's.
+mod task {
+    pub use real_tokio::task::coop;
+}
 
 /// Stands for `src/sync.rs`.
 mod sync {
@@ -63,36 +68,10 @@ mod sync {
     }
 
     use real_tokio::sync::futures::Notified;
-    use real_tokio::sync::{AcquireError, SemaphorePermit, TryAcquireError};
 
     /// Where others may go on.
     fn switch() {
         atomic::AtomicBool::new(false).load(atomic::Ordering::SeqCst);
-    }
-
-    pub struct Semaphore(real_tokio::sync::Semaphore);
-
-    impl Semaphore {
-        pub const MAX_PERMITS: usize = real_tokio::sync::Semaphore::MAX_PERMITS;
-
-        pub fn new(permits: usize) -> Self {
-            Self(real_tokio::sync::Semaphore::new(permits))
-        }
-
-        pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-            switch();
-            self.0.acquire().await
-        }
-
-        pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-            switch();
-            self.0.try_acquire()
-        }
-
-        pub fn add_permits(&self, permits: usize) {
-            switch();
-            self.0.add_permits(permits);
-        }
     }
 
     pub struct Notify(real_tokio::sync::Notify);
@@ -121,12 +100,14 @@ mod sync {
 
 use asyncio::Queue;
 use executor::{Error, ThreadPoolExecutor};
+use futures::future::{FutureExt, join};
 use shuttle::future::{block_on, spawn};
 use shuttle::sync::Barrier;
 use shuttle::sync::mpsc::{self, Receiver};
 use shuttle::thread;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use watchdog::watchdog;
@@ -519,6 +500,112 @@ mod asyncio_queue {
                 assert_eq!(items, [2]);
                 assert!(queue.try_put(3).is_ok(), "the place is free");
             });
+        });
+    }
+
+    #[test]
+    fn join_waits_for_what_was_put_before_it() {
+        check(|| {
+            let queue = Arc::new(Queue::new());
+            let tasks = [(); 2].map(|()| {
+                let queue = queue.clone();
+                spawn(async move {
+                    // Twice, as the notice of one zero may come after the
+                    // other task has put its next item.
+                    for _ in 0..2 {
+                        let done = Count::default();
+                        queue.put(done.clone()).await;
+                        queue.join().await;
+                        assert_eq!(done.get(), 1);
+                    }
+                })
+            });
+            let worker = queue.clone();
+            spawn(async move {
+                for _ in 0..4 {
+                    worker.get().await.up();
+                    worker.task_done();
+                }
+            });
+            block_on(async {
+                for task in tasks {
+                    task.await.unwrap();
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn gets_of_one_task_are_served_in_order_whichever_is_polled_first() {
+        check(|| {
+            let queue = Arc::new(Queue::with_maxsize(2));
+            let producer = queue.clone();
+            spawn(async move {
+                for i in 0..4 {
+                    producer.put(i).await;
+                }
+            });
+            block_on(async {
+                for i in [0, 2] {
+                    let (mut first, second) = (pin!(queue.get()), queue.get());
+                    let items = match first.as_mut().now_or_never() {
+                        Some(item) => (second.await, item),
+                        None => join(second, first).await,
+                    };
+                    assert_eq!(items, (i + 1, i));
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn what_is_dropped_while_it_waits_may_be_tried_again() {
+        check(|| {
+            let queue = Arc::new(Queue::with_maxsize(1));
+            let producer = queue.clone();
+            let producer = spawn(async move {
+                for i in 0..3 {
+                    if producer.put(i).now_or_never().is_none() {
+                        producer.put(i).await;
+                    }
+                }
+            });
+            block_on(async {
+                for i in 0..3 {
+                    let item = match queue.get().now_or_never() {
+                        Some(item) => item,
+                        None => queue.get().await,
+                    };
+                    assert_eq!(item, i);
+                }
+                producer.await.unwrap();
+                assert!(queue.is_empty());
+            });
+        });
+    }
+
+    #[test]
+    fn a_join_that_is_dropped_does_not_hold_up_the_next() {
+        check(|| {
+            let queue = Arc::new(Queue::new());
+            queue.try_put(()).unwrap();
+            let joins = [(); 2].map(|()| {
+                let queue = queue.clone();
+                spawn(async move { queue.join().await })
+            });
+            let worker = queue.clone();
+            let worker = thread::spawn(move || worker.task_done());
+            let [dropped, other] = joins;
+            dropped.abort();
+            block_on(async {
+                other.await.unwrap();
+                queue.join().await;
+                queue.put(()).await;
+                let again = queue.clone();
+                spawn(async move { again.task_done() });
+                queue.join().await;
+            });
+            worker.join().unwrap();
         });
     }
 
