@@ -3,6 +3,9 @@
 //! The rest is in std: `threading.Thread(target=f, args=(x,)).start()` is
 //! [`thread::spawn`]`(move || f(x))`, and a `Lock` is the
 //! [`Mutex`](std::sync::Mutex) around what it guards.
+//!
+//! Where Python waits at its end for the threads that nobody has joined, Rust
+//! ends them with `main`: every thread is a daemon there, unless it is joined.
 
 #![forbid(unsafe_code)]
 
@@ -69,6 +72,10 @@ pub trait Thread: Sized + Send + 'static {
     /// `join` and `is_alive` are [`JoinHandle::join`] and
     /// [`!is_finished`](JoinHandle::is_finished). A panic in `run` reaches
     /// `join`, where Python prints the exception and goes on.
+    ///
+    /// Keep the handle and join it: Python waits at its end for each thread
+    /// that is not a daemon, but when Rust's `main` returns, the process ends
+    /// and the thread with it, wherever it is.
     ///
     /// # Panics
     /// When the system grants no thread, as [`thread::spawn`] does.

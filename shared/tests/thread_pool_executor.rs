@@ -6,8 +6,11 @@
 mod watchdog;
 
 use shared::concurrent::futures::{Error, Future, ThreadPoolExecutor};
+use std::cell::Cell;
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt::{self, Debug, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -51,6 +54,18 @@ struct Dropped(Sender<()>);
 impl Drop for Dropped {
     fn drop(&mut self) {
         self.0.send(()).unwrap();
+    }
+}
+
+/// Panics when it is dropped, with a payload that does the same.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            // Unlike `panic_any`, says nothing.
+            resume_unwind(Box::new(Fragile));
+        }
     }
 }
 
@@ -156,13 +171,6 @@ mod submit {
 
     #[test]
     fn a_result_that_panics_when_dropped_kills_no_thread() {
-        struct Fragile;
-        impl Drop for Fragile {
-            fn drop(&mut self) {
-                panic!("dropped");
-            }
-        }
-
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let before = executor.submit(|| thread::current().id());
@@ -171,6 +179,52 @@ mod submit {
         let after = executor.submit(|| thread::current().id());
         drop(finish);
         assert_eq!(before.result().unwrap(), after.result().unwrap());
+    }
+
+    #[test]
+    fn a_result_is_dropped_with_the_last_future_if_it_is_there() {
+        let _watchdog = watchdog();
+        struct Dropper(Sender<ThreadId>);
+        impl Drop for Dropper {
+            fn drop(&mut self) {
+                self.0.send(thread::current().id()).unwrap();
+            }
+        }
+        let executor = ThreadPoolExecutor::new(1);
+        let (sender, dropped) = channel();
+        let future = executor.submit(move || Dropper(sender));
+        executor.submit(|| ()).result().unwrap();
+        assert!(future.done() && dropped.try_recv().is_err());
+        drop(future);
+        assert_eq!(dropped.try_recv().unwrap(), thread::current().id());
+    }
+
+    #[test]
+    fn a_result_a_function_and_an_item_may_submit_when_they_are_dropped() {
+        let _watchdog = watchdog();
+        struct Submitter(Arc<ThreadPoolExecutor<'static>>, Sender<i32>);
+        impl Drop for Submitter {
+            fn drop(&mut self) {
+                let future = self.0.submit(|| square(3));
+                self.1.send(future.result().unwrap()).unwrap();
+            }
+        }
+        let executor = Arc::new(ThreadPoolExecutor::new(32));
+        let (sender, results) = channel();
+        let submitter = || Submitter(executor.clone(), sender.clone());
+
+        let (finish, future) = occupy(&executor);
+        let (other, result) = (submitter(), submitter());
+        drop(executor.submit(move || drop(other)));
+        drop(executor.submit(move || result));
+        drop(executor.map(drop, [submitter(), submitter()]));
+        drop(executor.map(|item| item, [submitter(), submitter()]));
+        let captured = submitter();
+        drop(executor.map(move |_| _ = &captured, 0..3));
+        drop(finish);
+        future.result().unwrap();
+        assert!(results.iter().take(7).eq([9; 7]));
+        executor.shutdown();
     }
 
     #[test]
@@ -301,6 +355,57 @@ mod add_done_callback {
         assert_eq!(after.result().unwrap(), thread, "the thread lives");
 
         future.add_done_callback(|_| panic!("in a late callback"));
+    }
+
+    #[test]
+    fn a_callback_may_panic_with_a_payload_that_panics_when_dropped() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(&executor);
+        let (sender, called) = channel();
+        future.add_done_callback(|_| resume_unwind(Box::new(Fragile)));
+        let captured = Fragile;
+        future.add_done_callback(move |_| _ = &captured);
+        future.add_done_callback(move |_| sender.send(thread::current().id()).unwrap());
+        drop(finish);
+        let thread = called.recv().expect("the next callback is called");
+        let after = executor.submit(|| thread::current().id());
+        assert_eq!(after.result().unwrap(), thread, "the thread lives");
+
+        future.add_done_callback(|_| resume_unwind(Box::new(Fragile)));
+        let fragile = executor.submit(|| Fragile);
+        executor.submit(|| ()).result().unwrap();
+        fragile.add_done_callback(|_| panic!("and so does the result"));
+        std::mem::forget(fragile.result());
+    }
+
+    #[test]
+    fn the_last_callback_may_drop_a_result_that_panics() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, _busy) = occupy(&executor);
+        let future = executor.submit(|| Fragile);
+        future.add_done_callback(|_| panic!("in a callback"));
+        drop(future);
+        let after = executor.submit(|| square(3));
+        drop(finish);
+        assert_eq!(after.result().unwrap(), 9);
+    }
+
+    #[test]
+    fn a_callback_may_shut_down_or_drop_the_executor() {
+        let _watchdog = watchdog();
+        let executor = Arc::new(ThreadPoolExecutor::new(2));
+        let (finish, future) = occupy(&executor);
+        let pending = executor.submit(|| square(3));
+        let same = executor.clone();
+        future.add_done_callback(move |_| same.shutdown());
+        let (sender, owner) = channel();
+        future.add_done_callback(move |_| drop(owner.recv()));
+        drop(finish);
+        sender.send(executor).unwrap();
+        future.result().unwrap();
+        assert_eq!(pending.result().unwrap(), 9);
     }
 
     #[test]
@@ -448,6 +553,90 @@ mod map {
     }
 
     #[test]
+    fn map_takes_items_that_say_they_are_more_than_there_can_be() {
+        struct Liar(i32);
+        impl Iterator for Liar {
+            type Item = i32;
+
+            fn next(&mut self) -> Option<i32> {
+                self.0 -= 1;
+                (self.0 >= 0).then_some(self.0)
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                (usize::MAX, None)
+            }
+        }
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        assert!(executor.map(square, Liar(3)).eq([4, 1, 0]));
+        let mut buffered = executor.map_buffered(square, Liar(3), usize::MAX);
+        assert_eq!(buffered.size_hint(), (3, Some(3)));
+        assert!(buffered.by_ref().eq([4, 1, 0]));
+    }
+
+    #[test]
+    fn a_panic_of_the_items_reaches_the_caller_and_leaves_the_executor_as_it_was() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let items = (0..3).inspect(|i| assert!(*i < 2, "no item {i}"));
+        assert_eq!(panic_of(|| executor.map(square, items)), "no item 2");
+        assert!(executor.map(square, 0..3).eq([0, 1, 4]));
+    }
+
+    #[test]
+    fn values_that_panic_when_dropped_stop_nobody() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let thread = executor.submit(|| thread::current().id());
+        let thread = thread.result().unwrap();
+
+        let (finish, _busy) = occupy(&executor);
+        drop(executor.map(|item| item, [Fragile, Fragile, Fragile]));
+        drop(executor.map(drop, [Fragile, Fragile, Fragile]));
+        let captured = Fragile;
+        let read = executor.map(
+            move |i| {
+                let _ = &captured;
+                i
+            },
+            0..3,
+        );
+        let mut panics = executor.map(
+            |_| -> Fragile { resume_unwind(Box::new(Fragile)) },
+            [Fragile, Fragile],
+        );
+        drop(finish);
+        assert!(read.eq(0..3));
+        let payload = catch_unwind(AssertUnwindSafe(|| panics.next()))
+            .err()
+            .unwrap();
+        assert!(payload.is::<Fragile>());
+        std::mem::forget(payload);
+        drop(panics);
+
+        let (finish, _busy) = occupy(&executor);
+        let refused = executor.map(|item| item, [Fragile, Fragile, Fragile]);
+        let cancelled = executor.submit({
+            let captured = Fragile;
+            move || _ = &captured
+        });
+        cancelled.cancel();
+        let last = executor.submit(|| thread::current().id());
+        drop(finish);
+        assert_eq!(last.result().unwrap(), thread, "the thread lives");
+        drop(refused);
+
+        let (finish, _busy) = occupy(&executor);
+        let cancelled = executor.map(|item| item, [Fragile, Fragile, Fragile]);
+        executor.shutdown_cancel_futures();
+        drop(finish);
+        drop(cancelled);
+        let late = panic_of(|| drop(executor.map(|item| item, [Fragile, Fragile])));
+        assert_eq!(late, Error::Shutdown.to_string());
+    }
+
+    #[test]
     fn a_map_runs_on_all_threads_one_item_each() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(4);
@@ -487,6 +676,175 @@ mod map {
             add.result().unwrap();
         });
         assert_eq!(total.into_inner(), 2);
+    }
+}
+
+mod map_buffered {
+    use super::*;
+
+    #[test]
+    fn it_yields_in_the_order_of_the_items() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(4);
+        for buffersize in [1, 2, 7, 1_000, usize::MAX] {
+            let squares = executor.map_buffered(square, 0..1_000, buffersize);
+            assert!(squares.eq((0..1_000).map(square)));
+            assert_eq!(executor.map_buffered(square, [], buffersize).count(), 0);
+        }
+    }
+
+    #[test]
+    fn items_may_be_endless() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        let squares = executor.map_buffered(square, 0.., 3);
+        assert!(squares.take(100).eq((0..100).map(square)));
+    }
+
+    /// Items may also be of a kind that no other thread could read.
+    #[test]
+    fn items_are_read_as_results_are() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        let read = Rc::new(Cell::new(0));
+        let count = read.clone();
+        let items = (0..10).inspect(move |_| count.set(count.get() + 1));
+        let mut results = executor.map_buffered(square, items, 4);
+        assert_eq!(read.get(), 4);
+        for i in 0..10 {
+            assert_eq!(results.next(), Some(square(i)));
+            assert_eq!(read.get(), 10.min(5 + i));
+        }
+        assert_eq!(results.next(), None);
+        assert_eq!(Rc::strong_count(&read), 1, "what is at its end is dropped");
+    }
+
+    #[test]
+    fn so_many_calls_run_ahead_and_no_more() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(8);
+        let (sender, started) = channel();
+        let call = move |i: i32| {
+            sender.send(i).unwrap();
+            i
+        };
+        let mut results = executor.map_buffered(call, 0.., 3);
+        let mut first: Vec<_> = started.iter().take(3).collect();
+        first.sort();
+        assert_eq!(first, [0, 1, 2]);
+        for i in 0..20 {
+            assert_eq!(results.next(), Some(i));
+            assert_eq!(started.recv().unwrap(), i + 3, "without a further `next`");
+        }
+        drop(results);
+        executor.shutdown();
+        assert!(started.recv().is_err(), "nothing else has started");
+    }
+
+    #[test]
+    fn once_begun_dropping_it_drops_what_has_not_started() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (wait, waits) = channel::<()>();
+        let waits = Mutex::new(waits);
+        let (sender, started) = channel();
+        let call = move |i: i32| {
+            sender.send(i).unwrap();
+            if i > 0 {
+                let _ = waits.lock().unwrap().recv();
+            }
+        };
+        let mut results = executor.map_buffered(call, 0.., 4);
+        assert!(results.next().is_some());
+        assert_eq!(started.iter().take(2).last(), Some(1));
+        drop(results);
+        drop(wait);
+        executor.shutdown();
+        assert_eq!(started.iter().next(), None);
+    }
+
+    #[test]
+    fn what_was_submitted_runs_though_nobody_reads_it() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, _busy) = occupy(&executor);
+        let (sender, started) = channel();
+        drop(executor.map_buffered(move |i: i32| sender.send(i).unwrap(), 0.., 4));
+        drop(finish);
+        assert!(started.iter().eq(0..4));
+    }
+
+    #[test]
+    fn it_delivers_the_results_before_a_failing_one_then_its_panic() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        let call = |i| match i {
+            2 => panic!("call {i}"),
+            _ => i,
+        };
+        let mut results = executor.map_buffered(call, 0.., 4);
+        assert_eq!(results.by_ref().take(2).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(panic_of(|| results.next()), "call 2");
+        assert_eq!((results.next(), results.size_hint()), (None, (0, Some(0))));
+
+        let items = (0..).inspect(|i| assert!(*i < 2, "no item {i}"));
+        let mut results = executor.map_buffered(square, items, 4);
+        assert_eq!(results.by_ref().take(2).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(panic_of(|| results.next()), "no item 2");
+        assert_eq!(results.next(), None);
+    }
+
+    #[test]
+    fn shutdown_ends_it_in_words_after_what_was_submitted() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(2);
+        let read = Cell::new(0);
+        let items = (0..).inspect(|_| read.set(read.get() + 1));
+        let mut results = executor.map_buffered(square, items, 3);
+        executor.shutdown();
+        assert_eq!(results.by_ref().take(3).collect::<Vec<_>>(), [0, 1, 4]);
+        let words = Error::Shutdown.to_string();
+        assert_eq!(panic_of(|| results.next()), words);
+        assert_eq!((results.next(), read.get()), (None, 4));
+        let late = panic_of(|| drop(executor.map_buffered(square, 0.., 3)));
+        assert_eq!(late, words);
+        // No lock is left poisoned.
+        assert!(matches!(
+            executor.submit(|| ()).result(),
+            Err(Error::Shutdown)
+        ));
+    }
+
+    #[test]
+    fn a_buffersize_of_0_is_refused_in_words() {
+        let executor = ThreadPoolExecutor::new(1);
+        let words = panic_of(|| drop(executor.map_buffered(square, 0.., 0)));
+        assert_eq!(words, "buffersize must be greater than 0");
+    }
+
+    #[test]
+    fn items_may_be_borrowed_in_a_scope() {
+        let _watchdog = watchdog();
+        let words = ["I", "am"].map(String::from);
+        thread::scope(|scope| {
+            let executor = ThreadPoolExecutor::builder()
+                .max_workers(2)
+                .build_scoped(scope);
+            let lengths = executor.map_buffered(|word: &String| word.len(), &words, 1);
+            assert!(lengths.eq([1, 2]));
+        });
+    }
+
+    #[test]
+    fn values_that_panic_when_dropped_stop_nobody() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let items = || std::iter::repeat_with(|| Fragile);
+        drop(executor.map_buffered(|item| item, items(), 3));
+        let mut begun = executor.map_buffered(|item| item, items(), 3);
+        std::mem::forget(begun.next());
+        drop(begun);
+        assert_eq!(executor.submit(|| square(3)).result().unwrap(), 9);
     }
 }
 
@@ -645,6 +1003,33 @@ mod shutdown {
     }
 
     #[test]
+    fn a_result_can_drop_the_executor_of_its_call() {
+        let _watchdog = watchdog();
+        let executor = Arc::new(ThreadPoolExecutor::new(1));
+        let (send, receive) = channel::<Arc<ThreadPoolExecutor>>();
+        drop(executor.submit(move || receive.recv().unwrap()));
+        let pending = executor.submit(|| square(3));
+        send.send(executor).unwrap();
+        assert_eq!(pending.result().unwrap(), 9, "as after shutdown");
+    }
+
+    #[test]
+    fn an_executor_that_is_dropped_by_a_panic_waits_for_its_calls() {
+        let _watchdog = watchdog();
+        let (sender, futures) = channel();
+        let words = panic_of(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            for i in 0..100 {
+                sender.send(executor.submit(move || square(i))).unwrap();
+            }
+            panic!("no");
+        });
+        assert_eq!(words, "no");
+        let futures: Vec<_> = futures.try_iter().collect();
+        assert!(futures.len() == 100 && futures.iter().all(Future::done));
+    }
+
+    #[test]
     fn a_future_outlives_its_executor() {
         let _watchdog = watchdog();
         let mut results = ThreadPoolExecutor::new(2).map(square, [1, 2, 3]);
@@ -687,6 +1072,121 @@ mod threads {
         drop(finish);
         assert!(futures.iter().all(|future| future.result().is_ok()));
         fourth.result().unwrap();
+    }
+
+    /// Waits for the test when it is dropped, having told it.
+    struct Slow(Sender<()>, Receiver<()>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+        }
+    }
+
+    /// Has `submit` submit something of which a thread drops the `Slow`. While
+    /// it does, each of the other threads can be had for another call.
+    fn assert_busy_while_it_drops(submit: impl FnOnce(&ThreadPoolExecutor, Slow)) {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(4);
+        let (sender, dropping) = channel();
+        let (_end, ends) = channel();
+        submit(&executor, Slow(sender, ends));
+        dropping.recv().unwrap();
+        let others: Vec<_> = (0..3).map(|_| occupy(&executor)).collect();
+        assert!(others.iter().all(|(_, future)| future.running()));
+    }
+
+    #[test]
+    fn a_thread_that_drops_a_result_is_not_idle() {
+        assert_busy_while_it_drops(|executor, slow| {
+            let (sender, waits) = channel::<()>();
+            drop(executor.submit(move || {
+                let _ = waits.recv();
+                slow
+            }));
+            drop(sender);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drops_the_payload_of_a_panic_is_not_idle() {
+        assert_busy_while_it_drops(|executor, slow| {
+            let slow = Mutex::new(slow);
+            let (sender, waits) = channel::<()>();
+            drop(executor.submit(move || {
+                let _ = waits.recv();
+                panic_any(slow)
+            }));
+            drop(sender);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drops_what_a_cancelled_call_owned_is_not_idle() {
+        assert_busy_while_it_drops(|executor, slow| {
+            let futures: Vec<_> = (0..4).map(|_| occupy(executor)).collect();
+            let cancelled = executor.submit(move || drop(slow));
+            assert!(cancelled.cancel());
+            drop(futures);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drops_the_results_of_a_map_is_not_idle() {
+        for begun in [false, true] {
+            assert_busy_while_it_drops(|executor, slow| {
+                let (sender, waits) = channel::<()>();
+                let (start, started) = channel();
+                let items = [None, Some((start, waits, slow))];
+                let mut results = executor.map(
+                    |item: Option<(Sender<()>, Receiver<()>, Slow)>| {
+                        item.map(|(start, waits, slow)| {
+                            let _ = start.send(());
+                            let _ = waits.recv();
+                            slow
+                        })
+                    },
+                    items,
+                );
+                if begun {
+                    assert!(results.next().unwrap().is_none());
+                    assert_eq!(started.recv(), Ok(()), "or it would be dropped");
+                }
+                drop(results);
+                drop(sender);
+            });
+        }
+    }
+
+    #[test]
+    fn a_thread_that_drops_the_function_of_a_map_is_not_idle() {
+        for read in [false, true] {
+            assert_busy_while_it_drops(|executor, slow| {
+                let slow = Mutex::new(slow);
+                let results = executor.map(
+                    move |i| {
+                        let _ = &slow;
+                        i
+                    },
+                    0..3,
+                );
+                if read {
+                    // The last result shows when the function is dropped.
+                    results.take(2).for_each(drop);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_thread_that_drops_a_callback_is_not_idle() {
+        assert_busy_while_it_drops(|executor, slow| {
+            let (finish, future) = occupy(executor);
+            let slow = Mutex::new(slow);
+            future.add_done_callback(move |_| _ = &slow);
+            drop(finish);
+        });
     }
 
     #[test]
@@ -787,6 +1287,35 @@ mod threads {
     }
 
     #[test]
+    fn an_initializer_may_panic_with_a_payload_that_panics_when_dropped() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::builder()
+            .max_workers(1)
+            .initializer(|| resume_unwind(Box::new(Fragile)))
+            .build();
+        let broken = executor.submit(|| square(3)).result();
+        assert!(matches!(broken, Err(Error::Broken)), "{broken:?}");
+        executor.shutdown();
+    }
+
+    /// A scope panics if one of its threads does.
+    #[test]
+    fn an_initializer_may_panic_when_it_is_dropped() {
+        let _watchdog = watchdog();
+        thread::scope(|scope| {
+            let fragile = Fragile;
+            let executor = ThreadPoolExecutor::builder()
+                .max_workers(1)
+                .initializer(move || _ = &fragile)
+                .build_scoped(scope);
+            let (send, receive) = channel::<ThreadPoolExecutor>();
+            let call = executor.submit(move || drop(receive.recv().unwrap()));
+            send.send(executor).unwrap();
+            call.result().unwrap();
+        });
+    }
+
+    #[test]
     fn a_pool_that_breaks_finishes_what_is_running() {
         let _watchdog = watchdog();
         let first = AtomicBool::new(true);
@@ -832,5 +1361,79 @@ mod threads {
         thread::park_timeout(Duration::from_millis(500));
         let idling = executor.submit(cpu_time).result().unwrap() - before;
         assert!(idling < 5 * MOMENT, "{idling:?} of 500 ms");
+    }
+}
+
+mod debug {
+    use super::*;
+
+    /// Uses what is shown while it is shown.
+    struct Writer<F>(String, F);
+
+    impl<F: Fn()> Write for Writer<F> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.1();
+            self.0.write_str(text)
+        }
+    }
+
+    fn show(shown: &impl Debug, uses: impl Fn()) -> String {
+        let mut writer = Writer(String::new(), uses);
+        write!(writer, "{shown:?}").unwrap();
+        writer.0
+    }
+
+    #[test]
+    fn a_future_shows_its_state_and_needs_no_debug_of_the_result() {
+        let _watchdog = watchdog();
+        struct Opaque;
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, running) = occupy(&executor);
+        let shown = |future: &Future<Opaque>| show(future, || _ = future.done());
+        let finished = executor.submit(|| Opaque);
+        let cancelled = executor.submit(|| Opaque);
+        let panicked = executor.submit(|| -> Opaque { panic!("no") });
+        assert_eq!(show(&running, || ()), "Future { state: Running }");
+        assert_eq!(shown(&finished), "Future { state: Pending }");
+        cancelled.cancel();
+        assert_eq!(shown(&cancelled), "Future { state: Cancelled }");
+        drop(finish);
+        executor.shutdown();
+        assert_eq!(shown(&panicked), "Future { state: Panicked(Panic(no)) }");
+        assert_eq!(shown(&finished), "Future { state: Finished }");
+        assert!(finished.result().is_ok());
+        assert_eq!(shown(&finished), "Future { state: Taken }");
+        let refused = executor.submit(|| Opaque);
+        assert_eq!(shown(&refused), "Future { state: Shutdown }");
+    }
+
+    #[test]
+    fn an_executor_shows_its_threads_and_its_backlog_though_somebody_shuts_it_down() {
+        let _watchdog = watchdog();
+        let builder = ThreadPoolExecutor::builder()
+            .max_workers(1)
+            .thread_name_prefix("fetch");
+        assert_eq!(
+            format!("{builder:?}"),
+            "Builder { max_workers: Some(1), thread_name_prefix: Some(\"fetch\"), initializer: None }"
+        );
+        let executor = builder.build();
+        let (finish, _running) = occupy(&executor);
+        let _pending = executor.submit(|| ());
+        let shown = || show(&executor, || drop(executor.submit(|| ())));
+        let head =
+            "ThreadPoolExecutor { thread_name_prefix: \"fetch\", max_workers: 1, threads: 1, ";
+        assert_eq!(shown(), format!("{head}queued: 1, state: Open, .. }}"));
+        thread::scope(|scope| {
+            let shuts_down = scope.spawn(|| executor.shutdown());
+            // It waits for the call by then, or is about to.
+            while !matches!(
+                executor.submit(|| ()).result_timeout(Duration::ZERO),
+                Err(Error::Shutdown)
+            ) {}
+            assert!(shown().ends_with("state: Shutdown, .. }"));
+            drop(finish);
+            shuts_down.join().unwrap();
+        });
     }
 }

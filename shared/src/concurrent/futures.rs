@@ -30,11 +30,35 @@ use std::{fmt, io, mem, vec};
 ///
 /// As in Python, a thread starts when there is a call that no idle thread can
 /// take, never more than `max_workers` of them; calls start in the order in
-/// which they were submitted; and what was submitted is run, though nobody
-/// waits for it. Dropping the executor is leaving the `with` block: it waits.
+/// which they were submitted; and what was submitted is run, even if nobody
+/// asks for its result. Dropping the executor is leaving the `with` block: it
+/// waits for all calls.
 ///
 /// A call that waits for another call of the same executor can wait for ever,
 /// as it does in Python, when every thread is taken by such a call.
+///
+/// The process ends when `main` returns, though calls are left, where Python
+/// waits for them. So an executor has to be dropped or
+/// [shut down](Self::shutdown) before. What is not dropped by then is an
+/// executor in a `static`, and one in an [`Arc`](std::sync::Arc) of which a
+/// call of its own still has a clone. For those, call `shutdown` last in
+/// `main`:
+///
+/// ```
+/// # use shared::concurrent::futures::ThreadPoolExecutor;
+/// # use std::sync::LazyLock;
+/// # use std::sync::atomic::{AtomicBool, Ordering};
+/// # static SAVED: AtomicBool = AtomicBool::new(false);
+/// # fn save() { SAVED.store(true, Ordering::Relaxed) }
+/// static EXECUTOR: LazyLock<ThreadPoolExecutor> =
+///     LazyLock::new(|| ThreadPoolExecutor::new(4));
+///
+/// fn main() {
+///     drop(EXECUTOR.submit(save));
+///     EXECUTOR.shutdown();
+/// #   assert!(SAVED.load(Ordering::Relaxed));
+/// }
+/// ```
 ///
 /// An executor from [`new`](Self::new) is a `ThreadPoolExecutor<'static>` and
 /// its calls own what they use; one from
@@ -89,29 +113,26 @@ impl<'scope> ThreadPoolExecutor<'scope> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let slot = Arc::new(Slot::new());
-        let call = Arc::new(Call {
-            function: Mutex::new(Some(function)),
-            slot: slot.clone(),
-        });
-        if let Err(error) = self.push([call as _], None) {
-            slot.refuse(error);
-        }
-        Future(slot)
+        self.try_submit(function).unwrap_or_else(Future::failed)
     }
 
     /// `executor.map(fn, items)`: the results, in the order of the items.
     ///
     /// All items are submitted at once, and run even if the iterator is
     /// dropped unread. Once begun, dropping it drops what has not started, as
-    /// closing Python's generator does. `items` is read to its end before the
-    /// first call, where Python starts calling meanwhile.
+    /// closing Python's generator does.
+    ///
+    /// `items` is read to its end before the first call starts, where Python
+    /// starts calling meanwhile. Endless ones as `0..` therefore never come to
+    /// a call and fill the memory, as they do in Python;
+    /// [`map_buffered`](Self::map_buffered) reads its items as they are needed.
     ///
     /// # Panics
-    /// When called, with the words of the [`Error`], if the executor is shut
-    /// down or broken. The iterator goes on with the panic of a call when it
-    /// comes to its result, and panics with the words of [`Error::Cancelled`]
-    /// and [`Error::Broken`]; what has not started then is dropped.
+    /// When called, with the message of the [`Error`], if the executor is shut
+    /// down or broken or the system grants no thread. The iterator resumes the
+    /// panic of a call when it comes to its result, and panics with the
+    /// message of [`Error::Cancelled`] and [`Error::Broken`]; what has not
+    /// started then is dropped.
     ///
     /// ```
     /// # use shared::concurrent::futures::ThreadPoolExecutor;
@@ -134,19 +155,84 @@ impl<'scope> ThreadPoolExecutor<'scope> {
         T: Send + 'scope,
         R: Send + 'scope,
     {
-        let items: Vec<T> = items.into_iter().collect();
+        let items = collect(items.into_iter());
         let batch = Arc::new(Batch {
-            function,
             slots: items.iter().map(|_| Slot::new()).collect(),
-            items: Mutex::new(items.into_iter()),
+            rest: Mutex::new(Rest {
+                function: Some(Arc::new(function)),
+                items: items.into_iter(),
+            }),
         });
         let job: Arc<dyn Job + 'scope> = batch.clone();
         let workers = batch.slots.len().min(self.pool.max_workers);
         let jobs = (0..workers).map(|_| job.clone());
         if let Err(error) = self.push(jobs, Some(Arc::downgrade(&job))) {
+            // Before the panic: an item that panics as well would abort.
+            batch.refuse_rest(|| Error::Cancelled);
             panic!("{error}");
         }
         Results { batch, read: 0 }
+    }
+
+    /// `executor.map(fn, items, buffersize=buffersize)`, which Python has
+    /// since 3.14: as [`map`](Self::map), but `items` is read as the results
+    /// are, so it may be endless.
+    ///
+    /// The first `buffersize` items are read and submitted at once. Each
+    /// result that the iterator yields makes room for one more: so many calls
+    /// and results, and never more, are ahead of what has been yielded.
+    ///
+    /// Those calls run even if the iterator is dropped unread. Once begun,
+    /// dropping it drops what has not started. No further item is read then.
+    ///
+    /// # Panics
+    /// When called, with `buffersize must be greater than 0`, where Python
+    /// raises `ValueError`, or with the message of the [`Error`] if the
+    /// executor is shut down or broken. The iterator resumes the panic of a
+    /// call, or of `items`, when it comes to its result, and panics with the
+    /// message of the [`Error`] of a call that was cancelled or refused. It
+    /// ends then, and what has not started is dropped.
+    ///
+    /// ```
+    /// # use shared::concurrent::futures::ThreadPoolExecutor;
+    /// let executor = ThreadPoolExecutor::new(4);
+    /// let mut squares = executor.map_buffered(|n: u64| n * n, 0.., 8);
+    /// assert_eq!(squares.find(|n| *n > 100), Some(121));
+    /// ```
+    ///
+    /// ```python
+    /// squares = executor.map(lambda n: n * n, count(), buffersize=8)
+    /// assert next(n for n in squares if n > 100) == 121
+    /// ```
+    ///
+    /// Costs what [`submit`](Self::submit) costs for each item.
+    #[track_caller]
+    pub fn map_buffered<T, R, F, I>(
+        &self,
+        function: F,
+        items: I,
+        buffersize: usize,
+    ) -> impl Iterator<Item = R>
+    where
+        F: Fn(T) -> R + Send + Sync + 'scope,
+        I: IntoIterator<Item = T>,
+        T: Send + 'scope,
+        R: Send + 'scope,
+    {
+        assert!(buffersize > 0, "buffersize must be greater than 0");
+        let open = self.pool.lock().check_open();
+        if let Err(error) = open {
+            panic!("{error}");
+        }
+        let mut results = BufferedResults {
+            executor: self,
+            function: Arc::new(function),
+            items: Some(items.into_iter()),
+            futures: VecDeque::new(),
+            begun: false,
+        };
+        while results.futures.len() < buffersize && results.submit_next() {}
+        results
     }
 
     /// `executor.shutdown()`: takes no more calls, and waits until those
@@ -178,6 +264,20 @@ impl<'scope> ThreadPoolExecutor<'scope> {
         self.pool.refuse_pending(|| Error::Cancelled);
     }
 
+    fn try_submit<T, F>(&self, function: F) -> Result<Future<T>, Error>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let future = Future::new();
+        let call = Arc::new(Call {
+            function: Mutex::new(Some(function)),
+            slot: future.0.clone(),
+        });
+        self.push([call as _], None)?;
+        Ok(future)
+    }
+
     /// Queues the jobs and sees to it that each has a thread, if it may.
     fn push(
         &self,
@@ -186,11 +286,7 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     ) -> Result<(), Error> {
         let pool = &self.pool;
         let mut queue = pool.lock();
-        match queue.phase {
-            Phase::Open => {}
-            Phase::Shutdown => return Err(Error::Shutdown),
-            Phase::Broken => return Err(Error::Broken),
-        }
+        queue.check_open()?;
         queue.jobs.extend(jobs);
         queue.batches.retain(|batch| batch.strong_count() > 0);
         queue.batches.extend(batch);
@@ -224,6 +320,23 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     }
 }
 
+impl fmt::Debug for ThreadPoolExecutor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (threads, jobs, phase) = {
+            let queue = self.pool.lock();
+            (queue.workers.len(), queue.jobs.len(), queue.phase)
+        };
+        // The lock is released: `f` may write to something that uses it.
+        f.debug_struct("ThreadPoolExecutor")
+            .field("thread_name_prefix", &self.pool.thread_name_prefix)
+            .field("max_workers", &self.pool.max_workers)
+            .field("threads", &threads)
+            .field("queued", &jobs)
+            .field("state", &phase)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for ThreadPoolExecutor<'_> {
     fn drop(&mut self) {
         self.shutdown();
@@ -236,6 +349,20 @@ pub struct Builder {
     max_workers: Option<usize>,
     thread_name_prefix: Option<String>,
     initializer: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let initializer = self
+            .initializer
+            .as_ref()
+            .map(|_| format_args!("{{closure}}"));
+        f.debug_struct("Builder")
+            .field("max_workers", &self.max_workers)
+            .field("thread_name_prefix", &self.thread_name_prefix)
+            .field("initializer", &initializer)
+            .finish()
+    }
 }
 
 impl Builder {
@@ -272,7 +399,7 @@ impl Builder {
     #[track_caller]
     pub fn build(self) -> ThreadPoolExecutor<'static> {
         self.build_with(|builder, pool| {
-            let thread = builder.spawn(move || pool.serve())?;
+            let thread = builder.spawn(move || Pool::main(pool))?;
             Ok((thread.thread().id(), Box::new(|| _ = thread.join())))
         })
     }
@@ -298,7 +425,7 @@ impl Builder {
         scope: &'scope Scope<'scope, '_>,
     ) -> ThreadPoolExecutor<'scope> {
         self.build_with(move |builder, pool| {
-            let thread = builder.spawn_scoped(scope, move || pool.serve())?;
+            let thread = builder.spawn_scoped(scope, move || Pool::main(pool))?;
             Ok((thread.thread().id(), Box::new(|| _ = thread.join())))
         })
     }
@@ -346,6 +473,16 @@ impl Builder {
 pub struct Future<T>(Arc<Slot<T>>);
 
 impl<T> Future<T> {
+    fn new() -> Self {
+        Self(Arc::new(Slot::new()))
+    }
+
+    fn failed(error: Error) -> Self {
+        let future = Self::new();
+        future.0.refuse(error);
+        future
+    }
+
     /// `future.result()`: waits for the call and moves its result out.
     ///
     /// # Errors
@@ -404,15 +541,45 @@ impl<T> Future<T> {
     where
         T: Send + 'static,
     {
+        let mut state = self.0.lock();
+        state.futures += 1;
         let future = Self(self.0.clone());
-        let call = move || callback(&future);
-        match &mut self.0.lock().stage {
+        let call = move || {
+            // Caught here: the result may be dropped with `future`, and would
+            // abort if it panicked while a panic is on its way.
+            contain(|| callback(&future));
+        };
+        match &mut state.stage {
             Stage::Pending(callbacks) | Stage::Running(callbacks) => {
                 return callbacks.push(Box::new(call));
             }
             Stage::Done(_) | Stage::Taken => {}
         }
+        drop(state);
         contain(call);
+    }
+}
+
+impl<T> Drop for Future<T> {
+    fn drop(&mut self) {
+        drop(self.0.abandon());
+    }
+}
+
+// Not derived: a result need not be Debug, and is not shown.
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.0.lock().stage {
+            Stage::Pending(_) => "Pending".to_string(),
+            Stage::Running(_) => "Running".to_string(),
+            Stage::Done(Ok(_)) => "Finished".to_string(),
+            Stage::Done(Err(error)) => format!("{error:?}"),
+            Stage::Taken => "Taken".to_string(),
+        };
+        // The lock is released: `f` may write to something that uses it.
+        f.debug_struct("Future")
+            .field("state", &format_args!("{state}"))
+            .finish()
     }
 }
 
@@ -504,7 +671,7 @@ struct Queue<'scope> {
     phase: Phase,
 }
 
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Phase {
     #[default]
     Open,
@@ -517,16 +684,23 @@ impl<'scope> Pool<'scope> {
         self.queue.lock().unwrap()
     }
 
-    /// The life of a thread.
+    /// What a thread runs. It never panics, or a scope would.
+    fn main(pool: Arc<Self>) {
+        pool.serve();
+        // The last thread of an executor that is gone drops the initializer.
+        contain(|| drop(pool));
+    }
+
     fn serve(&self) {
         if let Some(initializer) = &self.initializer
-            && catch_unwind(AssertUnwindSafe(initializer)).is_err()
+            && !contain(initializer)
         {
             self.close(Phase::Broken);
             return self.refuse_pending(|| Error::Broken);
         }
         while let Some((job, busy)) = self.next() {
-            // What ends here comes from dropping what the job was made of.
+            // The job catches the panics of its calls. Those of the values
+            // that it drops are caught here.
             contain(move || job.run(busy));
         }
     }
@@ -578,13 +752,22 @@ impl<'scope> Pool<'scope> {
 }
 
 impl Queue<'_> {
+    fn check_open(&self) -> Result<(), Error> {
+        match self.phase {
+            Phase::Open => Ok(()),
+            Phase::Shutdown => Err(Error::Shutdown),
+            Phase::Broken => Err(Error::Broken),
+        }
+    }
+
     fn has_news(&self) -> bool {
         !self.jobs.is_empty() || self.phase != Phase::Open
     }
 }
 
-/// A thread that has a job. It is idle again before the result shows: a call
-/// submitted thereupon needs no further thread.
+/// A thread that has a job. It is idle again before the result shows, because
+/// a call that is submitted when it does needs no further thread. From then on
+/// the thread drops nothing of the user's: that could take as long as a call.
 struct Busy<'pool>(&'pool AtomicUsize);
 
 impl<'pool> Busy<'pool> {
@@ -635,10 +818,17 @@ where
 
 /// What `map` was given: one job, which several threads may run together.
 struct Batch<F, T, R> {
-    function: F,
-    /// Those that have not started, which are the last ones.
-    items: Mutex<vec::IntoIter<T>>,
     slots: Vec<Slot<R>>,
+    rest: Mutex<Rest<F, T>>,
+}
+
+/// What has not started.
+struct Rest<F, T> {
+    /// `None` once there are no more items, so that the last thread to call it
+    /// drops it, while that thread is busy.
+    function: Option<Arc<F>>,
+    /// The last ones of all items.
+    items: vec::IntoIter<T>,
 }
 
 impl<F, T, R> Job for Batch<F, T, R>
@@ -649,13 +839,23 @@ where
 {
     fn run(&self, busy: Busy<'_>) {
         let mut busy = Some(busy);
+        let mut function = None;
         loop {
-            let mut items = self.items.lock().unwrap();
-            let slot = self.slots.len() - items.len();
-            let Some(item) = items.next() else { break };
-            let last = items.len() == 0;
-            drop(items);
-            let outcome = attempt(|| (self.function)(item));
+            let mut rest = self.rest.lock().unwrap();
+            let slot = self.slots.len() - rest.items.len();
+            let Some(item) = rest.items.next() else { break };
+            let last = rest.items.len() == 0;
+            if last {
+                function = rest.function.take();
+            } else if function.is_none() {
+                function = rest.function.clone();
+            }
+            drop(rest);
+            let call = function.as_ref().expect("kept while there are items");
+            let outcome = attempt(|| call(item));
+            if last {
+                contain(|| drop(function.take()));
+            }
             self.slots[slot].finish(outcome, busy.take_if(|_| last));
         }
     }
@@ -667,10 +867,18 @@ where
 
 impl<F, T, R> Batch<F, T, R> {
     fn refuse_rest(&self, error: fn() -> Error) {
-        let rest = mem::take(&mut *self.items.lock().unwrap());
-        for slot in &self.slots[self.slots.len() - rest.len()..] {
+        let (function, items) = {
+            let mut rest = self.rest.lock().unwrap();
+            (rest.function.take(), mem::take(&mut rest.items))
+        };
+        for slot in &self.slots[self.slots.len() - items.len()..] {
             slot.refuse(error());
         }
+        // One by one: the panic of one must not keep the others from it.
+        for item in items {
+            contain(|| drop(item));
+        }
+        contain(|| drop(function));
     }
 }
 
@@ -689,12 +897,8 @@ impl<F, T, R> Iterator for Results<F, T, R> {
         match slot.wait(None) {
             Ok(result) => Some(result),
             Err(error) => {
-                self.read = self.batch.slots.len();
-                self.batch.refuse_rest(|| Error::Cancelled);
-                match error {
-                    Error::Panicked(panic) => resume_unwind(panic.into_payload()),
-                    error => panic!("{error}"),
-                }
+                self.close();
+                resume(error)
             }
         }
     }
@@ -705,11 +909,124 @@ impl<F, T, R> Iterator for Results<F, T, R> {
     }
 }
 
+impl<F, T, R> Results<F, T, R> {
+    /// Drops what has not started and has not been read.
+    fn close(&mut self) {
+        self.batch.refuse_rest(|| Error::Cancelled);
+        self.abandon();
+    }
+
+    fn abandon(&mut self) {
+        for slot in &self.batch.slots[self.read..] {
+            contain(|| drop(slot.abandon()));
+        }
+        self.read = self.batch.slots.len();
+    }
+}
+
 impl<F, T, R> Drop for Results<F, T, R> {
     fn drop(&mut self) {
-        if self.read > 0 {
-            self.batch.refuse_rest(|| Error::Cancelled);
+        match self.read {
+            0 => self.abandon(),
+            _ => self.close(),
         }
+    }
+}
+
+/// What `map_buffered` returns.
+struct BufferedResults<'executor, 'scope, F, I, R> {
+    executor: &'executor ThreadPoolExecutor<'scope>,
+    function: Arc<F>,
+    /// `None` when there are no more.
+    items: Option<I>,
+    /// The calls whose results have not been yielded.
+    futures: VecDeque<Future<R>>,
+    begun: bool,
+}
+
+impl<F, I, R> BufferedResults<'_, '_, F, I, R> {
+    /// Reads no more items, and drops what has not been read and, once begun,
+    /// what has not started.
+    fn close(&mut self) {
+        self.items = None;
+        for future in self.futures.drain(..).rev() {
+            if self.begun {
+                future.cancel();
+            }
+            contain(|| drop(future));
+        }
+    }
+}
+
+impl<'scope, F, I, R> BufferedResults<'_, 'scope, F, I, R>
+where
+    F: Fn(I::Item) -> R + Send + Sync + 'scope,
+    I: Iterator<Item: Send + 'scope>,
+    R: Send + 'scope,
+{
+    /// Returns false if there is nothing more to submit.
+    fn submit_next(&mut self) -> bool {
+        let Some(mut items) = self.items.take() else {
+            return false;
+        };
+        let submitted = match attempt(|| items.next()) {
+            Ok(None) => return false,
+            Ok(Some(item)) => {
+                let function = self.function.clone();
+                self.executor.try_submit(move || function(item))
+            }
+            Err(panic) => Err(panic),
+        };
+        let more = submitted.is_ok();
+        if more {
+            self.items = Some(items);
+        }
+        // An error is raised after the results that come before it.
+        let future = submitted.unwrap_or_else(Future::failed);
+        self.futures.push_back(future);
+        more
+    }
+}
+
+impl<'scope, F, I, R> Iterator for BufferedResults<'_, 'scope, F, I, R>
+where
+    F: Fn(I::Item) -> R + Send + Sync + 'scope,
+    I: Iterator<Item: Send + 'scope>,
+    R: Send + 'scope,
+{
+    type Item = R;
+
+    fn next(&mut self) -> Option<R> {
+        self.begun = true;
+        let future = self.futures.pop_front()?;
+        match future.result() {
+            Ok(result) => {
+                self.submit_next();
+                Some(result)
+            }
+            Err(error) => {
+                self.close();
+                resume(error)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let ahead = self.futures.len();
+        match &self.items {
+            None => (ahead, Some(ahead)),
+            Some(items) => {
+                let (lower, upper) = items.size_hint();
+                let upper = upper.and_then(|upper| upper.checked_add(ahead));
+                (lower.saturating_add(ahead), upper)
+            }
+        }
+    }
+}
+
+impl<F, I, R> Drop for BufferedResults<'_, '_, F, I, R> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -723,6 +1040,10 @@ struct State<T> {
     stage: Stage<T>,
     /// Somebody may be asleep until it is done.
     awaited: bool,
+    /// How many there are who can ask for the result. The last one to go takes
+    /// it along, and if it is not there by then, it is never put here: so it is
+    /// dropped either by them or by a thread that is busy.
+    futures: usize,
 }
 
 enum Stage<T> {
@@ -748,6 +1069,7 @@ impl<T> Slot<T> {
             state: Mutex::new(State {
                 stage: Stage::Pending(Vec::new()),
                 awaited: false,
+                futures: 1,
             }),
             done: Condvar::new(),
         }
@@ -787,28 +1109,50 @@ impl<T> Slot<T> {
         outcome: Result<T, Error>,
         busy: Option<Busy<'_>>,
     ) {
+        let (stage, unwanted) = match state.futures {
+            0 => (Stage::Taken, Some(outcome)),
+            _ => (Stage::Done(outcome), None),
+        };
         let (Stage::Pending(callbacks) | Stage::Running(callbacks)) =
-            mem::replace(&mut state.stage, Stage::Done(outcome))
+            mem::replace(&mut state.stage, stage)
         else {
             unreachable!("a call ends once")
         };
         // Idle before the lock is released, unless there is more to do.
-        let _busy = busy.filter(|_| !callbacks.is_empty());
+        let _busy = busy.filter(|_| unwanted.is_some() || !callbacks.is_empty());
         let awaited = state.awaited;
         drop(state);
         if awaited {
             self.done.notify_all();
         }
-        callbacks.into_iter().for_each(contain);
+        for callback in callbacks {
+            contain(callback);
+        }
+        contain(|| drop(unwanted));
+    }
+
+    /// One who could ask for the result is gone; returns it for the last one.
+    fn abandon(&self) -> Option<Result<T, Error>> {
+        let mut state = self.lock();
+        state.futures -= 1;
+        if state.futures == 0
+            && matches!(state.stage, Stage::Done(_))
+            && let Stage::Done(outcome) = mem::replace(&mut state.stage, Stage::Taken)
+        {
+            return Some(outcome);
+        }
+        None
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<T, Error> {
         let undone = |state: &mut State<T>| !state.is_done();
         let mut state = self.lock();
         if undone(&mut state) {
-            drop(state);
-            spin_until(|| self.lock().is_done());
-            state = self.lock();
+            if timeout != Some(Duration::ZERO) {
+                drop(state);
+                spin_until(|| self.lock().is_done());
+                state = self.lock();
+            }
             state.awaited = true;
             state = match timeout {
                 None => self.done.wait_while(state, undone).unwrap(),
@@ -836,7 +1180,36 @@ fn attempt<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
         .map_err(|payload| Error::Panicked(Panic(std::sync::Mutex::new(payload))))
 }
 
-/// A panic of `function` has been reported when it is caught, and ends here.
-fn contain(function: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(function));
+/// Calls `function`, and returns whether it did not panic. Its panic has been
+/// reported when it is caught, and ends here.
+fn contain(function: impl FnOnce()) -> bool {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(function)) else {
+        return true;
+    };
+    // The payload is a value of the user's, and may panic when it is dropped,
+    // with another that may as well: that one is leaked.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    dropped.unwrap_or_else(mem::forget);
+    false
+}
+
+/// Raises the error of a call where its result was to be yielded.
+#[track_caller]
+fn resume(error: Error) -> ! {
+    match error {
+        Error::Panicked(panic) => resume_unwind(panic.into_payload()),
+        error => panic!("{error}"),
+    }
+}
+
+/// Collects the items whatever they say of their number: `Iterator::collect`
+/// reserves the memory for as many at once, and panics if it cannot.
+fn collect<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut collected = Vec::new();
+    // Only saves time, so it may fail.
+    let _ = collected.try_reserve(items.size_hint().0);
+    for item in items {
+        collected.push(item);
+    }
+    collected
 }

@@ -14,11 +14,13 @@ fn worker(num: i32) {
 fn main() {
     let mut threads = Vec::new();
     for i in 0..5 {
-        // `move`, for the thread may outlive this `i`.
+        // `move` copies `i`, because the thread may outlive it.
         let t = thread::spawn(move || worker(i));
         threads.push(t);
     }
 
+    // Not only for the order of the lines: a thread that nobody joins
+    // ends with `main`, where Python would wait for it.
     for t in threads {
         t.join().unwrap();
     }
