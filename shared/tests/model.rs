@@ -103,7 +103,7 @@ use executor::{Error, ThreadPoolExecutor};
 use futures::future::{FutureExt, join};
 use shuttle::future::{block_on, spawn};
 use shuttle::sync::Barrier;
-use shuttle::sync::mpsc::{self, Receiver};
+use shuttle::sync::mpsc::{self, Receiver, Sender};
 use shuttle::thread;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -320,6 +320,157 @@ mod thread_pool_executor {
             assert_eq!(results.next(), Some(0));
             drop(results);
             assert_eq!(after.result().unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn maps_and_shutdowns_may_be_repeated() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            for _ in 0..2 {
+                assert!(executor.map(|n| n * n, 0..3).eq([0, 1, 4]));
+            }
+            let unread = executor.map(|n| n, 0..2);
+            let same = executor.clone();
+            let other = thread::spawn(move || {
+                same.shutdown();
+                same.shutdown_nowait();
+                same.shutdown();
+            });
+            executor.shutdown();
+            executor.shutdown();
+            other.join().unwrap();
+            assert!(unread.eq([0, 1]), "both have waited for it");
+        });
+    }
+
+    #[test]
+    fn whoever_waits_for_one_result_is_woken_and_one_gets_it() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(1);
+            let future = Arc::new(executor.submit(|| 7));
+            let same = future.clone();
+            let other = thread::spawn(move || same.result());
+            let results = [future.result(), other.join().unwrap(), future.result()];
+            let got = results.iter().filter(|result| matches!(result, Ok(7)));
+            assert_eq!(got.count(), 1);
+            let taken = results
+                .iter()
+                .filter(|result| matches!(result, Err(Error::Taken)));
+            assert_eq!(taken.count(), 2);
+        });
+    }
+
+    /// Has a call done when it is dropped, and then says so. If a thread of the
+    /// pool drops it, the call needs another thread.
+    struct Needy(Arc<ThreadPoolExecutor<'static>>, Sender<()>);
+
+    impl Needy {
+        fn new(executor: &Arc<ThreadPoolExecutor<'static>>) -> (Self, Receiver<()>) {
+            let (sender, dropped) = mpsc::channel();
+            (Self(executor.clone(), sender), dropped)
+        }
+    }
+
+    impl Drop for Needy {
+        fn drop(&mut self) {
+            assert_eq!(self.0.submit(|| 7).result().unwrap(), 7);
+            self.1.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_thread_that_drops_a_result_nobody_wants_is_not_idle() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let (needy, dropped) = Needy::new(&executor);
+            drop(executor.submit(move || needy));
+            dropped.recv().unwrap();
+            executor.shutdown();
+            assert!(dropped.recv().is_err(), "it is dropped once");
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drops_the_result_of_a_map_is_not_idle() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let (needy, dropped) = Needy::new(&executor);
+            drop(executor.map(|needy| needy, [needy]));
+            dropped.recv().unwrap();
+            executor.shutdown();
+            assert!(dropped.recv().is_err(), "it is dropped once");
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drops_the_function_of_a_map_is_not_idle() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let (needy, dropped) = Needy::new(&executor);
+            drop(executor.map(move |()| _ = &needy, [()]));
+            dropped.recv().unwrap();
+            executor.shutdown();
+            assert!(dropped.recv().is_err(), "it is dropped once");
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drops_a_result_with_its_last_callback_is_not_idle() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let (needy, dropped) = Needy::new(&executor);
+            let called = Count::default();
+            let future = executor.submit(move || needy);
+            for _ in 0..2 {
+                let called = called.clone();
+                future.add_done_callback(move |_| called.up());
+            }
+            drop(future);
+            dropped.recv().unwrap();
+            executor.shutdown();
+            assert_eq!(called.get(), 2);
+            assert!(dropped.recv().is_err(), "it is dropped once");
+        });
+    }
+
+    #[test]
+    fn map_buffered_yields_in_order_and_keeps_within_its_buffer() {
+        check(|| {
+            let executor = ThreadPoolExecutor::new(2);
+            let calls = Count::default();
+            let called = calls.clone();
+            let call = move |n| {
+                called.up();
+                n
+            };
+            let mut results = executor.map_buffered(call, 0.., 2);
+            let after = executor.submit(|| 7);
+            for n in 0..3 {
+                assert!(calls.get() <= n + 2);
+                assert_eq!(results.next(), Some(n));
+            }
+            drop(results);
+            assert_eq!(after.result().unwrap(), 7);
+            drop(executor);
+            assert!((3..=5).contains(&calls.get()));
+        });
+    }
+
+    #[test]
+    fn map_buffered_beside_shutdown_yields_what_was_submitted() {
+        check(|| {
+            let executor = Arc::new(ThreadPoolExecutor::new(2));
+            let same = executor.clone();
+            let mut results = executor.map_buffered(|n| n, 0..5, 2);
+            let other = thread::spawn(move || same.shutdown());
+            let mut yielded = Vec::new();
+            let panic = catch_unwind(AssertUnwindSafe(|| yielded.extend(results.by_ref())));
+            assert!(yielded.iter().copied().eq(0..yielded.len()));
+            assert!(yielded.len() >= 2);
+            assert_eq!(panic.is_ok(), yielded.len() == 5);
+            assert_eq!(results.next(), None);
+            other.join().unwrap();
         });
     }
 

@@ -998,8 +998,8 @@ where
 
     fn next(&mut self) -> Option<R> {
         self.begun = true;
-        let future = self.futures.pop_front()?;
-        match future.result() {
+        let result = self.futures.pop_front()?.result();
+        match result {
             Ok(result) => {
                 self.submit_next();
                 Some(result)
@@ -1043,7 +1043,7 @@ struct State<T> {
     /// How many there are who can ask for the result. The last one to go takes
     /// it along, and if it is not there by then, it is never put here: so it is
     /// dropped either by them or by a thread that is busy.
-    futures: usize,
+    futures: u32,
 }
 
 enum Stage<T> {
@@ -1109,14 +1109,14 @@ impl<T> Slot<T> {
         outcome: Result<T, Error>,
         busy: Option<Busy<'_>>,
     ) {
-        let (stage, unwanted) = match state.futures {
-            0 => (Stage::Taken, Some(outcome)),
-            _ => (Stage::Done(outcome), None),
-        };
         let (Stage::Pending(callbacks) | Stage::Running(callbacks)) =
-            mem::replace(&mut state.stage, stage)
+            mem::replace(&mut state.stage, Stage::Done(outcome))
         else {
             unreachable!("a call ends once")
+        };
+        let unwanted = match state.futures {
+            0 => Some(mem::replace(&mut state.stage, Stage::Taken)),
+            _ => None,
         };
         // Idle before the lock is released, unless there is more to do.
         let _busy = busy.filter(|_| unwanted.is_some() || !callbacks.is_empty());
@@ -1128,20 +1128,17 @@ impl<T> Slot<T> {
         for callback in callbacks {
             contain(callback);
         }
-        contain(|| drop(unwanted));
+        if let Some(unwanted) = unwanted {
+            contain(|| drop(unwanted));
+        }
     }
 
-    /// One who could ask for the result is gone; returns it for the last one.
-    fn abandon(&self) -> Option<Result<T, Error>> {
+    /// One who could ask for the result is gone. The last one takes it along.
+    fn abandon(&self) -> Option<Stage<T>> {
         let mut state = self.lock();
         state.futures -= 1;
-        if state.futures == 0
-            && matches!(state.stage, Stage::Done(_))
-            && let Stage::Done(outcome) = mem::replace(&mut state.stage, Stage::Taken)
-        {
-            return Some(outcome);
-        }
-        None
+        let last = state.futures == 0 && state.is_done();
+        last.then(|| mem::replace(&mut state.stage, Stage::Taken))
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<T, Error> {
