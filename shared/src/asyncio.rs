@@ -42,12 +42,12 @@ use tokio::task::coop::poll_proceed;
 /// Tasks share it in an [`Arc`](std::sync::Arc). It belongs to no event loop:
 /// any thread may use it, on any runtime or none.
 ///
-/// Waiting calls are served in the order in which they began to wait, whatever
-/// the order in which they are polled then, so `tokio::join!` of two gets
-/// yields what `asyncio.gather` does. An item that is reserved for a waiting
-/// [`get`](Self::get) cannot be taken by another call, though [`len`](Self::len)
-/// still counts it until the task has woken up; in Python a later call can
-/// take it.
+/// Waiting calls are served in the order in which they began to wait, even if
+/// they are polled in another order, so that two gets in a `tokio::join!` get
+/// the items that they get in an `asyncio.gather`. An item that is reserved for
+/// a waiting [`get`](Self::get) can be taken by no other call, but
+/// [`len`](Self::len) counts it until the task has woken up. In Python a later
+/// call can take it.
 ///
 /// Any of its futures can be dropped at any time, which is how Rust cancels:
 /// no item is lost or duplicated, and what was reserved goes to the next.
@@ -62,12 +62,12 @@ pub struct Queue<T> {
 }
 
 struct State<T> {
-    /// Each with the number of its `put`; the numbers ascend.
+    /// Each item has the number of its `put`. The numbers ascend.
     items: VecDeque<(u64, T)>,
-    /// The most items there may be.
+    /// `maxsize`, or `usize::MAX` without a bound.
     capacity: usize,
-    /// Number of the next call that needs one.
-    next_number: u64,
+    /// Numbers the calls in the order in which they put or began to wait.
+    last_number: u64,
     getters: Line,
     putters: Line,
     unfinished: usize,
@@ -114,7 +114,7 @@ impl<T> Queue<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 capacity: if maxsize > 0 { maxsize } else { usize::MAX },
-                next_number: 0,
+                last_number: 0,
                 getters: Line::default(),
                 putters: Line::default(),
                 unfinished: 0,
@@ -129,9 +129,10 @@ impl<T> Queue<T> {
     ///
     /// Dropped while it waits, it puts nothing and the item is dropped.
     ///
-    /// Of several that waited, one that is polled before an earlier one puts
-    /// its item behind the place of the earlier one's. Only a
-    /// [`get`](Self::get) on another thread can take it in between.
+    /// The items of calls that waited are in the order in which the calls began
+    /// to wait, even if a later call is polled first. Only a
+    /// [`get`](Self::get) that comes before the earlier call is polled as well
+    /// takes the later item first.
     pub async fn put(&self, item: T) {
         if self.maxsize == 0 {
             // Never waits, so it never has to give way to other tasks.
@@ -140,7 +141,7 @@ impl<T> Queue<T> {
             }
             return;
         }
-        self.turn(Side::Put, |state, number, _| state.insert(number, item))
+        self.wait_then(Side::Put, |state, number, _| state.insert(number, item))
             .await;
     }
 
@@ -151,7 +152,7 @@ impl<T> Queue<T> {
     /// that is reserved for a waiting [`put`](Self::put).
     pub fn try_put(&self, item: T) -> Result<(), QueueFull<T>> {
         let mut state = self.lock();
-        if state.may_go(Side::Put, None).is_none() {
+        if state.index_for(Side::Put, None).is_none() {
             drop(state);
             return Err(QueueFull(item));
         }
@@ -163,7 +164,7 @@ impl<T> Queue<T> {
 
     /// `await queue.get()`: waits while the queue is empty.
     pub async fn get(&self) -> T {
-        self.turn(Side::Get, |state, _, index| state.remove(index))
+        self.wait_then(Side::Get, |state, _, index| state.remove(index))
             .await
     }
 
@@ -174,7 +175,7 @@ impl<T> Queue<T> {
     /// a waiting [`get`](Self::get).
     pub fn try_get(&self) -> Result<T, QueueEmpty> {
         let mut state = self.lock();
-        let index = state.may_go(Side::Get, None).ok_or(QueueEmpty)?;
+        let index = state.index_for(Side::Get, None).ok_or(QueueEmpty)?;
         let item = state.remove(index);
         self.unlock(state);
         Ok(item)
@@ -197,7 +198,7 @@ impl<T> Queue<T> {
             return;
         }
         state.zeros += 1;
-        // Without the lock: a waker runs code of the runtime, or of a user.
+        // Without the lock, because a waker may be code that uses the queue.
         drop(state);
         self.finished.notify_waiters();
     }
@@ -216,9 +217,9 @@ impl<T> Queue<T> {
             state.zeros
         };
         loop {
-            // Listening before looking, so that no rise in between is missed.
-            // A notice alone proves nothing: `task_done` sends it after it has
-            // released the lock, so it may be of a zero before this call.
+            // Listens before it looks, so that no rise in between is missed. A
+            // notice alone proves nothing: `task_done` sends it after it has
+            // released the lock, so it may tell of a zero before this call.
             let finished = self.finished.notified();
             if self.lock().zeros != zeros {
                 return;
@@ -247,37 +248,42 @@ impl<T> Queue<T> {
         self.maxsize
     }
 
-    /// Waits until this call may go on, then calls `go` under the lock, with
-    /// the number of this call and the index of its item or place among those
-    /// that are available.
-    async fn turn<R>(&self, side: Side, go: impl FnOnce(&mut State<T>, u64, usize) -> R) -> R {
-        let mut place = Place {
+    /// Waits until an item or a place is available for this call. Then calls
+    /// `action` under the lock, with the number of this call and with the index
+    /// of what is available for it.
+    async fn wait_then<R>(
+        &self,
+        side: Side,
+        action: impl FnOnce(&mut State<T>, u64, usize) -> R,
+    ) -> R {
+        let mut waiting = Waiting {
             queue: self,
             side,
             number: None,
         };
-        let mut go = Some(go);
+        let mut action = Some(action);
         poll_fn(|context| {
-            // As tokio's own resources do, lets other tasks run now and then
-            // if it never has to wait.
+            // A task that never has to wait yields now and then, as it does
+            // with tokio's own queues, so that other tasks can run.
             let coop = ready!(poll_proceed(context));
-            // Cloned and dropped without the lock: a waker is foreign code.
+            // Cloned and dropped without the lock, because that runs code of
+            // the runtime.
             let mut waker: Option<Waker> = None;
             loop {
                 let mut state = self.lock();
-                if let Some(index) = state.may_go(side, place.number) {
-                    let number = match place.number.take() {
+                if let Some(index) = state.index_for(side, waiting.number) {
+                    let number = match waiting.number.take() {
                         Some(number) => state.line(side).leave(number).number,
                         None => state.number(),
                     };
-                    let go = go.take().expect("not polled after it was ready");
-                    let result = go(&mut state, number, index);
+                    let action = action.take().expect("not polled after it was ready");
+                    let result = action(&mut state, number, index);
                     self.unlock(state);
                     coop.made_progress();
                     return Poll::Ready(result);
                 }
                 if let Some(waker) = waker {
-                    let number = *place.number.get_or_insert_with(|| state.number());
+                    let number = *waiting.number.get_or_insert_with(|| state.number());
                     let old = state.line(side).wait(number, waker);
                     drop(state);
                     drop(old);
@@ -294,8 +300,8 @@ impl<T> Queue<T> {
         self.state.lock().unwrap()
     }
 
-    /// Reserves what has become available, and wakes whom it is reserved for
-    /// when the lock is released.
+    /// Reserves what has become available for the next waiter, releases the
+    /// lock, and wakes the waiter.
     fn unlock(&self, mut state: MutexGuard<'_, State<T>>) {
         let wakers = [Side::Get, Side::Put].map(|side| state.reserve(side));
         drop(state);
@@ -303,22 +309,23 @@ impl<T> Queue<T> {
     }
 }
 
-/// The place of a call in its line, which it leaves when it is dropped.
-struct Place<'queue, T> {
+/// A call that may be waiting in a line. It leaves the line when its future is
+/// dropped.
+struct Waiting<'queue, T> {
     queue: &'queue Queue<T>,
     side: Side,
-    /// `None` before it waits and when it has got what it waited for.
+    /// `None` before it waits and after it has left the line.
     number: Option<u64>,
 }
 
-impl<T> Drop for Place<'_, T> {
+impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             let mut state = self.queue.lock();
             let waiter = state.line(self.side).leave(number);
             self.queue.unlock(state);
-            // Without the lock: a waker may be all that keeps a task, and the
-            // task may own a future of this queue, which then takes the lock.
+            // Without the lock: the waker may own the last reference to a task,
+            // and the task a future of this queue, whose drop takes the lock.
             drop(waiter);
         }
     }
@@ -339,9 +346,10 @@ impl<T> State<T> {
         }
     }
 
-    /// The index of what is reserved for the waiter with this number or, for
-    /// a call that does not wait yet, of what is reserved for nobody.
-    fn may_go(&mut self, side: Side, number: Option<u64>) -> Option<usize> {
+    /// The index of the item or place that is reserved for the waiter with this
+    /// number. Without a number, for a call that does not wait yet, the index of
+    /// the first one that is not reserved.
+    fn index_for(&mut self, side: Side, number: Option<u64>) -> Option<usize> {
         let available = self.available(side);
         let line = self.line(side);
         match number {
@@ -350,7 +358,8 @@ impl<T> State<T> {
         }
     }
 
-    /// Reserves what is available for the next waiter, who is to be woken.
+    /// Reserves an item or a place for the next waiter, if there are both, and
+    /// returns the waker of this waiter.
     fn reserve(&mut self, side: Side) -> Option<Waker> {
         let available = self.available(side);
         let line = self.line(side);
@@ -363,8 +372,8 @@ impl<T> State<T> {
     }
 
     fn number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number
+        self.last_number += 1;
+        self.last_number
     }
 
     fn insert(&mut self, number: u64, item: T) {
@@ -421,7 +430,7 @@ impl<T> fmt::Debug for Queue<T> {
             let state = self.lock();
             (state.items.len(), state.unfinished)
         };
-        // The lock is released: `f` may write to something that uses the queue.
+        // Without the lock, because `f` may be a writer that uses the queue.
         f.debug_struct("Queue")
             .field("maxsize", &self.maxsize)
             .field("len", &len)

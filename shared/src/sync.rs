@@ -1,23 +1,23 @@
-//! What the in-process modules are built on: std's primitives. The tests
-//! compile those modules a second time, over a model checker's.
+//! The primitives that `asyncio` and `concurrent` are built on: those of std.
+//! `tests/model.rs` compiles the two modules again with those of a model
+//! checker in their place.
 
 pub(crate) use std::sync::*;
 #[cfg(feature = "threading")]
 pub(crate) use std::thread;
 
-/// Asks for up to 50 us whether it is `ready`, letting other threads run in
-/// between: to be put to sleep and woken by the kernel takes longer than most
-/// calls do.
+/// Calls `ready` until it returns true, for up to 50 us, and yields to other
+/// threads in between. This is worth it because most calls take less time than
+/// the kernel needs to park a thread and to wake it.
 ///
-/// Where others have more use for the processor, letting them run takes much
-/// longer than a wake-up would. A thread that finds this out does not ask the
-/// next few hundred times.
+/// On a busy machine a single yield can take much longer than parking. A thread
+/// that meets one does not spin the next 500 times.
 #[cfg(feature = "threading")]
 pub(crate) fn spin_until(ready: impl Fn() -> bool) {
     use std::cell::Cell;
     use std::time::{Duration, Instant};
 
-    const PATIENCE: Duration = Duration::from_micros(50);
+    const SPIN_LIMIT: Duration = Duration::from_micros(50);
     thread_local! {
         static SKIP: Cell<u32> = const { Cell::new(0) };
     }
@@ -27,11 +27,11 @@ pub(crate) fn spin_until(ready: impl Fn() -> bool) {
     }
     let start = Instant::now();
     let mut now = start;
-    while !ready() && now - start < PATIENCE {
+    while !ready() && now - start < SPIN_LIMIT {
         let before = now;
         thread::yield_now();
         now = Instant::now();
-        if now - before >= PATIENCE {
+        if now - before >= SPIN_LIMIT {
             SKIP.set(500);
         }
     }

@@ -107,6 +107,20 @@ mod submit {
     }
 
     #[test]
+    fn the_longest_timeout_waits_as_long_as_it_takes() {
+        let _watchdog = watchdog();
+        let executor = ThreadPoolExecutor::new(1);
+        let (finish, future) = occupy(&executor);
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| future.result_timeout(Duration::MAX));
+            // Lets it fall asleep, most of the time; both ways must end.
+            thread::park_timeout(MOMENT);
+            drop(finish);
+            waits.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
     fn calls_start_in_the_order_in_which_they_were_submitted() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);

@@ -1,5 +1,5 @@
-//! Python's `concurrent.futures`: a pool of threads to hand calls to, and the
-//! results that those calls will have.
+//! Python's `concurrent.futures`: a pool of threads that runs calls, and the
+//! futures that get their results.
 
 #![forbid(unsafe_code)]
 
@@ -37,12 +37,11 @@ use std::{fmt, io, mem, vec};
 /// A call that waits for another call of the same executor can wait for ever,
 /// as it does in Python, when every thread is taken by such a call.
 ///
-/// The process ends when `main` returns, though calls are left, where Python
-/// waits for them. So an executor has to be dropped or
-/// [shut down](Self::shutdown) before. What is not dropped by then is an
-/// executor in a `static`, and one in an [`Arc`](std::sync::Arc) of which a
-/// call of its own still has a clone. For those, call `shutdown` last in
-/// `main`:
+/// When `main` returns, the process ends and the calls that are left are lost;
+/// Python would wait for them. An executor that is dropped before waits as
+/// well, but one in a `static` is never dropped, and one in an
+/// [`Arc`](std::sync::Arc) is not as long as a call of its own has a clone. In
+/// these cases call [`shutdown`](Self::shutdown) at the end of `main`:
 ///
 /// ```
 /// # use shared::concurrent::futures::ThreadPoolExecutor;
@@ -65,11 +64,11 @@ use std::{fmt, io, mem, vec};
 /// [`build_scoped`](Builder::build_scoped) may borrow.
 ///
 /// Costs one lock for each call submitted and one for each taken; a thread
-/// that has nothing to do looks for more for 50 us, then sleeps.
+/// without a call spins for 50 us, then sleeps.
 pub struct ThreadPoolExecutor<'scope> {
     pool: Arc<Pool<'scope>>,
-    /// Locked as long as somebody waits for the threads, so that everybody
-    /// who does waits for all of them.
+    /// `shutdown` holds this lock while it joins, so that a concurrent
+    /// `shutdown` also returns only after all threads have ended.
     threads: Mutex<Vec<Join<'scope>>>,
 }
 
@@ -122,10 +121,11 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     /// dropped unread. Once begun, dropping it drops what has not started, as
     /// closing Python's generator does.
     ///
-    /// `items` is read to its end before the first call starts, where Python
-    /// starts calling meanwhile. Endless ones as `0..` therefore never come to
-    /// a call and fill the memory, as they do in Python;
-    /// [`map_buffered`](Self::map_buffered) reads its items as they are needed.
+    /// `items` is read to its end before the first call starts; Python starts
+    /// calling meanwhile. So `map` never returns from endless items such as
+    /// `0..`, and fills the memory, as it does in Python:
+    /// [`map_buffered`](Self::map_buffered) is for those, and for more items or
+    /// results than fit into memory.
     ///
     /// # Panics
     /// When called, with the message of the [`Error`], if the executor is shut
@@ -167,30 +167,31 @@ impl<'scope> ThreadPoolExecutor<'scope> {
         let workers = batch.slots.len().min(self.pool.max_workers);
         let jobs = (0..workers).map(|_| job.clone());
         if let Err(error) = self.push(jobs, Some(Arc::downgrade(&job))) {
-            // Before the panic: an item that panics as well would abort.
-            batch.refuse_rest(|| Error::Cancelled);
+            // Drops the items before the panic: one that panics when it is
+            // dropped during the panic would abort the process.
+            batch.reject_rest(|| Error::Cancelled);
             panic!("{error}");
         }
         Results { batch, read: 0 }
     }
 
     /// `executor.map(fn, items, buffersize=buffersize)`, which Python has
-    /// since 3.14: as [`map`](Self::map), but `items` is read as the results
-    /// are, so it may be endless.
+    /// since 3.14: a [`map`](Self::map) that reads `items` as its results are
+    /// read, so that they may be endless.
     ///
-    /// The first `buffersize` items are read and submitted at once. Each
-    /// result that the iterator yields makes room for one more: so many calls
-    /// and results, and never more, are ahead of what has been yielded.
+    /// The first `buffersize` items are read and submitted at once, and one
+    /// more before each result is yielded. So there are at most `buffersize`
+    /// calls whose results have not been yielded, waiting, running or done.
     ///
-    /// Those calls run even if the iterator is dropped unread. Once begun,
-    /// dropping it drops what has not started. No further item is read then.
+    /// These run even if the iterator is dropped unread. Once begun, dropping
+    /// it drops what has not started. Either way, no further item is read.
     ///
     /// # Panics
     /// When called, with `buffersize must be greater than 0`, where Python
     /// raises `ValueError`, or with the message of the [`Error`] if the
     /// executor is shut down or broken. The iterator resumes the panic of a
     /// call, or of `items`, when it comes to its result, and panics with the
-    /// message of the [`Error`] of a call that was cancelled or refused. It
+    /// message of the [`Error`] of a call that was cancelled or rejected. It
     /// ends then, and what has not started is dropped.
     ///
     /// ```
@@ -238,8 +239,8 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     /// `executor.shutdown()`: takes no more calls, and waits until those
     /// submitted are done and the threads have ended.
     ///
-    /// In a call of this very executor it does not wait, for it would wait
-    /// for itself.
+    /// Called by one of this executor's own threads it does not wait, because
+    /// it would wait for itself.
     pub fn shutdown(&self) {
         self.shutdown_nowait();
         if self.pool.lock().workers.contains(&thread::current().id()) {
@@ -261,7 +262,7 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     /// have, call [`shutdown`](Self::shutdown) then.
     pub fn shutdown_cancel_futures(&self) {
         self.shutdown_nowait();
-        self.pool.refuse_pending(|| Error::Cancelled);
+        self.pool.reject_pending(|| Error::Cancelled);
     }
 
     fn try_submit<T, F>(&self, function: F) -> Result<Future<T>, Error>
@@ -278,7 +279,8 @@ impl<'scope> ThreadPoolExecutor<'scope> {
         Ok(future)
     }
 
-    /// Queues the jobs and sees to it that each has a thread, if it may.
+    /// Queues the jobs, starts threads for those that no idle thread can take,
+    /// up to `max_workers`, and wakes parked ones.
     fn push(
         &self,
         jobs: impl IntoIterator<Item = Arc<dyn Job + 'scope>>,
@@ -310,8 +312,8 @@ impl<'scope> ThreadPoolExecutor<'scope> {
                 Err(_) => break,
             }
         }
-        let unseen = queue.jobs.len().saturating_sub(usize::from(queue.looking));
-        let wake = unseen.min(queue.asleep);
+        let unseen = queue.jobs.len().saturating_sub(usize::from(queue.spinning));
+        let wake = unseen.min(queue.parked);
         drop(queue);
         for _ in 0..wake {
             pool.work.notify_one();
@@ -326,7 +328,7 @@ impl fmt::Debug for ThreadPoolExecutor<'_> {
             let queue = self.pool.lock();
             (queue.workers.len(), queue.jobs.len(), queue.phase)
         };
-        // The lock is released: `f` may write to something that uses it.
+        // Without the lock, because `f` may be a writer that uses the executor.
         f.debug_struct("ThreadPoolExecutor")
             .field("thread_name_prefix", &self.pool.thread_name_prefix)
             .field("max_workers", &self.pool.max_workers)
@@ -461,15 +463,18 @@ impl Builder {
     }
 }
 
-/// `concurrent.futures.Future`: what will come of a call.
+/// `concurrent.futures.Future`: the result of a call, which may still be
+/// running.
 ///
-/// Python's is shared and its result can be read again and again. Here the
-/// result has one owner: the first to ask for it moves it out.
+/// In Python the result is shared and can be read again and again. Here it has
+/// one owner: the first call of [`result`](Self::result) moves it out.
 ///
-/// Dropping it is not cancelling it, as in Python.
+/// As in Python, dropping a future does not cancel its call. A result that
+/// nobody has asked for is dropped with its future or, if the call is still
+/// running then, by the thread that runs it.
 ///
-/// Waiting looks for the result for 50 us, then sleeps.
-#[must_use = "only here it is told that the call panicked, or was refused"]
+/// Waiting spins for 50 us, then sleeps.
+#[must_use = "a panic of the call, or its rejection, is reported only through this future"]
 pub struct Future<T>(Arc<Slot<T>>);
 
 impl<T> Future<T> {
@@ -479,7 +484,7 @@ impl<T> Future<T> {
 
     fn failed(error: Error) -> Self {
         let future = Self::new();
-        future.0.refuse(error);
+        future.0.reject(error);
         future
     }
 
@@ -497,8 +502,8 @@ impl<T> Future<T> {
     /// `future.result(timeout)`: waits no longer than that.
     ///
     /// # Errors
-    /// [`Error::Timeout`], after which the call goes on and can be waited for
-    /// again; else as [`result`](Self::result).
+    /// [`Error::Timeout`]; the call goes on and can be waited for again. All
+    /// others are those of [`result`](Self::result).
     pub fn result_timeout(&self, timeout: Duration) -> Result<T, Error> {
         self.0.wait(Some(timeout))
     }
@@ -518,18 +523,19 @@ impl<T> Future<T> {
         self.0.lock().is_cancelled()
     }
 
-    /// `future.cancel()`: cancels the call if it has not started, and tells
+    /// `future.cancel()`: cancels the call if it has not started, and returns
     /// whether it is cancelled.
     pub fn cancel(&self) -> bool {
-        self.0.refuse(Error::Cancelled) || self.cancelled()
+        self.0.reject(Error::Cancelled) || self.cancelled()
     }
 
     /// `future.add_done_callback(fn)`: has `callback` called with this future
-    /// by the thread that ends or cancels the call, or here and now if it is
-    /// done. Callbacks are called in the order in which they were added.
+    /// by the thread that runs or cancels the call, or at once by this thread
+    /// if the call is done. Callbacks are called in the order in which they
+    /// were added.
     ///
-    /// One that panics is reported as any panic is, on stderr, and stops
-    /// neither the others nor the thread.
+    /// The panic of a callback is reported on stderr, as any panic is. It stops
+    /// neither the other callbacks nor the thread.
     ///
     /// ```
     /// # use shared::concurrent::futures::ThreadPoolExecutor;
@@ -545,9 +551,9 @@ impl<T> Future<T> {
         state.futures += 1;
         let future = Self(self.0.clone());
         let call = move || {
-            // Caught here: the result may be dropped with `future`, and would
-            // abort if it panicked while a panic is on its way.
-            contain(|| callback(&future));
+            // Catches the panic before `future` is dropped and perhaps the
+            // result with it, whose own panic would then abort the process.
+            catch_and_ignore(|| callback(&future));
         };
         match &mut state.stage {
             Stage::Pending(callbacks) | Stage::Running(callbacks) => {
@@ -556,7 +562,7 @@ impl<T> Future<T> {
             Stage::Done(_) | Stage::Taken => {}
         }
         drop(state);
-        contain(call);
+        catch_and_ignore(call);
     }
 }
 
@@ -576,7 +582,7 @@ impl<T> fmt::Debug for Future<T> {
             Stage::Done(Err(error)) => format!("{error:?}"),
             Stage::Taken => "Taken".to_string(),
         };
-        // The lock is released: `f` may write to something that uses it.
+        // Without the lock, because `f` may be a writer that uses the future.
         f.debug_struct("Future")
             .field("state", &format_args!("{state}"))
             .finish()
@@ -609,12 +615,12 @@ pub enum Error {
     Taken,
 }
 
-/// What a call panicked with; displays its message.
-// Std's own mutex, for nobody ever waits for it: it is here to be Sync.
+/// The payload of a panic; displays its message.
+// Std's own mutex, which only makes it Sync: nobody ever waits for it.
 pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
 
 impl Panic {
-    /// The value itself, for [`resume_unwind`] or a downcast.
+    /// The payload itself, for [`resume_unwind`] or a downcast.
     pub fn into_payload(self) -> Box<dyn Any + Send> {
         self.0.into_inner().unwrap()
     }
@@ -648,10 +654,11 @@ type Spawn<'scope> =
 /// What the executor and its threads share.
 struct Pool<'scope> {
     queue: Mutex<Queue<'scope>>,
-    /// Wakes the threads that sleep.
+    /// Wakes parked threads.
     work: Condvar,
-    /// Threads that have no job. Not in the queue, because it is counted up
-    /// while a slot is locked; that lock is what makes the count seen.
+    /// The number of threads without a job. Not in `queue`, because it rises
+    /// while a slot is locked, and that lock makes the rise visible to whoever
+    /// reads the slot's result.
     idle: AtomicUsize,
     max_workers: usize,
     thread_name_prefix: String,
@@ -662,12 +669,12 @@ struct Pool<'scope> {
 #[derive(Default)]
 struct Queue<'scope> {
     jobs: VecDeque<Arc<dyn Job + 'scope>>,
-    /// Batches that may have items left, though no job stands for them here.
+    /// Batches that may have items left although `jobs` has none of their jobs.
     batches: Vec<Weak<dyn Job + 'scope>>,
     workers: Vec<ThreadId>,
-    /// A thread is looking for jobs and need not be woken for one.
-    looking: bool,
-    asleep: usize,
+    /// A thread spins until there is a job and need not be woken for one.
+    spinning: bool,
+    parked: usize,
     phase: Phase,
 }
 
@@ -684,24 +691,25 @@ impl<'scope> Pool<'scope> {
         self.queue.lock().unwrap()
     }
 
-    /// What a thread runs. It never panics, or a scope would.
+    /// What a thread runs. It must not panic, or the scope of a scoped
+    /// executor would.
     fn main(pool: Arc<Self>) {
-        pool.serve();
-        // The last thread of an executor that is gone drops the initializer.
-        contain(|| drop(pool));
+        pool.worker_loop();
+        // Drops the initializer if the executor has been dropped by a call.
+        catch_and_ignore(|| drop(pool));
     }
 
-    fn serve(&self) {
+    fn worker_loop(&self) {
         if let Some(initializer) = &self.initializer
-            && !contain(initializer)
+            && !catch_and_ignore(initializer)
         {
             self.close(Phase::Broken);
-            return self.refuse_pending(|| Error::Broken);
+            return self.reject_pending(|| Error::Broken);
         }
         while let Some((job, busy)) = self.next() {
-            // The job catches the panics of its calls. Those of the values
-            // that it drops are caught here.
-            contain(move || job.run(busy));
+            // Only panics of destructors arrive here: the job itself catches
+            // those of its calls.
+            catch_and_ignore(move || job.run(busy));
         }
     }
 
@@ -715,17 +723,17 @@ impl<'scope> Pool<'scope> {
             if queue.phase != Phase::Open {
                 return None;
             }
-            if !looked && !queue.looking {
-                queue.looking = true;
+            if !looked && !queue.spinning {
+                queue.spinning = true;
                 drop(queue);
                 spin_until(|| self.lock().has_news());
                 queue = self.lock();
-                queue.looking = false;
+                queue.spinning = false;
                 looked = true;
             } else {
-                queue.asleep += 1;
+                queue.parked += 1;
                 queue = self.work.wait(queue).unwrap();
-                queue.asleep -= 1;
+                queue.parked -= 1;
                 looked = false;
             }
         }
@@ -740,13 +748,13 @@ impl<'scope> Pool<'scope> {
         self.work.notify_all();
     }
 
-    fn refuse_pending(&self, error: fn() -> Error) {
+    fn reject_pending(&self, error: fn() -> Error) {
         let mut queue = self.lock();
         let jobs = mem::take(&mut queue.jobs);
         let batches = mem::take(&mut queue.batches);
         drop(queue);
         for job in batches.iter().filter_map(Weak::upgrade).chain(jobs) {
-            contain(move || job.refuse(error));
+            catch_and_ignore(move || job.reject(error));
         }
     }
 }
@@ -765,9 +773,10 @@ impl Queue<'_> {
     }
 }
 
-/// A thread that has a job. It is idle again before the result shows, because
-/// a call that is submitted when it does needs no further thread. From then on
-/// the thread drops nothing of the user's: that could take as long as a call.
+/// Counts a thread as busy until it is dropped. That is before the result of
+/// its job can be seen, so that whoever sees it and submits another call needs
+/// no further thread. From then on the thread runs no code of the user's, and
+/// drops no value of the user's: a destructor may take as long as a call.
 struct Busy<'pool>(&'pool AtomicUsize);
 
 impl<'pool> Busy<'pool> {
@@ -784,14 +793,14 @@ impl Drop for Busy<'_> {
 }
 
 trait Job: Send + Sync {
-    /// Drops `busy` when the thread could take another job.
+    /// Runs the job, and drops `busy` when the thread could take another one.
     fn run(&self, busy: Busy<'_>);
 
-    /// Ends with this error what has not started.
-    fn refuse(&self, error: fn() -> Error);
+    /// Gives this error to all calls that have not started.
+    fn reject(&self, error: fn() -> Error);
 }
 
-/// What `submit` was given.
+/// The job of a `submit`.
 struct Call<F, T> {
     function: Mutex<Option<F>>,
     slot: Arc<Slot<T>>,
@@ -807,27 +816,27 @@ where
         if let Some(function) = function
             && self.slot.start()
         {
-            self.slot.finish(attempt(function), Some(busy));
+            self.slot.finish(catch_panic(function), Some(busy));
         }
     }
 
-    fn refuse(&self, error: fn() -> Error) {
-        self.slot.refuse(error());
+    fn reject(&self, error: fn() -> Error) {
+        self.slot.reject(error());
     }
 }
 
-/// What `map` was given: one job, which several threads may run together.
+/// The job of a `map`, which several threads run together.
 struct Batch<F, T, R> {
     slots: Vec<Slot<R>>,
     rest: Mutex<Rest<F, T>>,
 }
 
-/// What has not started.
+/// The calls of a `map` that have not started.
 struct Rest<F, T> {
-    /// `None` once there are no more items, so that the last thread to call it
-    /// drops it, while that thread is busy.
+    /// `None` when there are no more items, so that the function is dropped by
+    /// the last thread that calls it, while that thread is busy.
     function: Option<Arc<F>>,
-    /// The last ones of all items.
+    /// Their slots are the last ones.
     items: vec::IntoIter<T>,
 }
 
@@ -852,37 +861,37 @@ where
             }
             drop(rest);
             let call = function.as_ref().expect("kept while there are items");
-            let outcome = attempt(|| call(item));
+            let outcome = catch_panic(|| call(item));
             if last {
-                contain(|| drop(function.take()));
+                catch_and_ignore(|| drop(function.take()));
             }
             self.slots[slot].finish(outcome, busy.take_if(|_| last));
         }
     }
 
-    fn refuse(&self, error: fn() -> Error) {
-        self.refuse_rest(error);
+    fn reject(&self, error: fn() -> Error) {
+        self.reject_rest(error);
     }
 }
 
 impl<F, T, R> Batch<F, T, R> {
-    fn refuse_rest(&self, error: fn() -> Error) {
+    fn reject_rest(&self, error: fn() -> Error) {
         let (function, items) = {
             let mut rest = self.rest.lock().unwrap();
             (rest.function.take(), mem::take(&mut rest.items))
         };
         for slot in &self.slots[self.slots.len() - items.len()..] {
-            slot.refuse(error());
+            slot.reject(error());
         }
-        // One by one: the panic of one must not keep the others from it.
+        // One by one: two that panic when dropped together abort the process.
         for item in items {
-            contain(|| drop(item));
+            catch_and_ignore(|| drop(item));
         }
-        contain(|| drop(function));
+        catch_and_ignore(|| drop(function));
     }
 }
 
-/// What `map` returns.
+/// The iterator of `map`.
 struct Results<F, T, R> {
     batch: Arc<Batch<F, T, R>>,
     read: usize,
@@ -910,15 +919,16 @@ impl<F, T, R> Iterator for Results<F, T, R> {
 }
 
 impl<F, T, R> Results<F, T, R> {
-    /// Drops what has not started and has not been read.
+    /// Drops the calls that have not started, and the unread results.
     fn close(&mut self) {
-        self.batch.refuse_rest(|| Error::Cancelled);
+        self.batch.reject_rest(|| Error::Cancelled);
         self.abandon();
     }
 
+    /// Drops the unread results.
     fn abandon(&mut self) {
         for slot in &self.batch.slots[self.read..] {
-            contain(|| drop(slot.abandon()));
+            catch_and_ignore(|| drop(slot.abandon()));
         }
         self.read = self.batch.slots.len();
     }
@@ -933,28 +943,28 @@ impl<F, T, R> Drop for Results<F, T, R> {
     }
 }
 
-/// What `map_buffered` returns.
+/// The iterator of `map_buffered`.
 struct BufferedResults<'executor, 'scope, F, I, R> {
     executor: &'executor ThreadPoolExecutor<'scope>,
     function: Arc<F>,
     /// `None` when there are no more.
     items: Option<I>,
-    /// The calls whose results have not been yielded.
+    /// Of the calls whose results have not been yielded.
     futures: VecDeque<Future<R>>,
     begun: bool,
 }
 
 impl<F, I, R> BufferedResults<'_, '_, F, I, R> {
-    /// Reads no more items, and drops what has not been read and, once begun,
-    /// what has not started.
+    /// Drops the unread items and results and, once the iterator has begun,
+    /// the calls that have not started.
     fn close(&mut self) {
-        self.items = None;
         for future in self.futures.drain(..).rev() {
             if self.begun {
                 future.cancel();
             }
-            contain(|| drop(future));
+            catch_and_ignore(|| drop(future));
         }
+        self.items = None;
     }
 }
 
@@ -964,12 +974,12 @@ where
     I: Iterator<Item: Send + 'scope>,
     R: Send + 'scope,
 {
-    /// Returns false if there is nothing more to submit.
+    /// Submits the call of the next item. Returns whether one more can follow.
     fn submit_next(&mut self) -> bool {
         let Some(mut items) = self.items.take() else {
             return false;
         };
-        let submitted = match attempt(|| items.next()) {
+        let submitted = match catch_panic(|| items.next()) {
             Ok(None) => return false,
             Ok(Some(item)) => {
                 let function = self.function.clone();
@@ -981,7 +991,7 @@ where
         if more {
             self.items = Some(items);
         }
-        // An error is raised after the results that come before it.
+        // `next` raises an error after the results that come before it.
         let future = submitted.unwrap_or_else(Future::failed);
         self.futures.push_back(future);
         more
@@ -1030,7 +1040,7 @@ impl<F, I, R> Drop for BufferedResults<'_, '_, F, I, R> {
     }
 }
 
-/// Where the result of one call is put and waited for.
+/// The place of one call's result.
 struct Slot<T> {
     state: Mutex<State<T>>,
     done: Condvar,
@@ -1038,11 +1048,11 @@ struct Slot<T> {
 
 struct State<T> {
     stage: Stage<T>,
-    /// Somebody may be asleep until it is done.
+    /// A thread may be parked until the call is done.
     awaited: bool,
-    /// How many there are who can ask for the result. The last one to go takes
-    /// it along, and if it is not there by then, it is never put here: so it is
-    /// dropped either by them or by a thread that is busy.
+    /// The number of futures or iterators that can ask for the result. The last
+    /// one takes the result out when it is dropped. A result that comes later
+    /// is not stored at all, so no idle thread ever drops one.
     futures: u32,
 }
 
@@ -1079,7 +1089,7 @@ impl<T> Slot<T> {
         self.state.lock().unwrap()
     }
 
-    /// Whether it may: what was cancelled may not.
+    /// Marks the call as running, and returns false if it was cancelled before.
     fn start(&self) -> bool {
         let mut state = self.lock();
         let Stage::Pending(callbacks) = &mut state.stage else {
@@ -1089,8 +1099,8 @@ impl<T> Slot<T> {
         true
     }
 
-    /// Whether it did: what has started is left alone.
-    fn refuse(&self, error: Error) -> bool {
+    /// Gives the call this error, and returns false if it has started already.
+    fn reject(&self, error: Error) -> bool {
         let state = self.lock();
         let pending = matches!(state.stage, Stage::Pending(_));
         if pending {
@@ -1118,7 +1128,8 @@ impl<T> Slot<T> {
             0 => Some(mem::replace(&mut state.stage, Stage::Taken)),
             _ => None,
         };
-        // Idle before the lock is released, unless there is more to do.
+        // The thread is idle before the lock is released, unless it has to run
+        // callbacks or to drop the result.
         let _busy = busy.filter(|_| unwanted.is_some() || !callbacks.is_empty());
         let awaited = state.awaited;
         drop(state);
@@ -1126,14 +1137,14 @@ impl<T> Slot<T> {
             self.done.notify_all();
         }
         for callback in callbacks {
-            contain(callback);
+            catch_and_ignore(callback);
         }
         if let Some(unwanted) = unwanted {
-            contain(|| drop(unwanted));
+            catch_and_ignore(|| drop(unwanted));
         }
     }
 
-    /// One who could ask for the result is gone. The last one takes it along.
+    /// Counts a future less, and returns what the last one has to drop.
     fn abandon(&self) -> Option<Stage<T>> {
         let mut state = self.lock();
         state.futures -= 1;
@@ -1172,25 +1183,25 @@ impl<T> Slot<T> {
     }
 }
 
-fn attempt<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
+fn catch_panic<T>(function: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(function))
         .map_err(|payload| Error::Panicked(Panic(std::sync::Mutex::new(payload))))
 }
 
-/// Calls `function`, and returns whether it did not panic. Its panic has been
-/// reported when it is caught, and ends here.
-fn contain(function: impl FnOnce()) -> bool {
+/// Calls `function`, and returns false if it panicked. The panic hook has
+/// reported the panic by then, and there is nobody else to report it to.
+fn catch_and_ignore(function: impl FnOnce()) -> bool {
     let Err(payload) = catch_unwind(AssertUnwindSafe(function)) else {
         return true;
     };
-    // The payload is a value of the user's, and may panic when it is dropped,
-    // with another that may as well: that one is leaked.
+    // The destructor of a payload is code of the user's and may panic too. The
+    // payload of that panic is leaked, because it may be one more of the kind.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     dropped.unwrap_or_else(mem::forget);
     false
 }
 
-/// Raises the error of a call where its result was to be yielded.
+/// Panics with the error of a call in place of yielding its result.
 #[track_caller]
 fn resume(error: Error) -> ! {
     match error {
@@ -1199,11 +1210,12 @@ fn resume(error: Error) -> ! {
     }
 }
 
-/// Collects the items whatever they say of their number: `Iterator::collect`
-/// reserves the memory for as many at once, and panics if it cannot.
+/// Collects the items even if their `size_hint` is wrong or more than a vector
+/// can hold. `Iterator::collect` reserves memory for so many at once and panics
+/// if it cannot.
 fn collect<T>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut collected = Vec::new();
-    // Only saves time, so it may fail.
+    // May fail, because it only saves time.
     let _ = collected.try_reserve(items.size_hint().0);
     for item in items {
         collected.push(item);
