@@ -40,7 +40,7 @@ use std::{fmt, io, mem, vec};
 /// When `main` returns, the process ends and the calls that are left are lost;
 /// Python would wait for them. An executor that is dropped before waits as
 /// well, but one in a `static` is never dropped, and one in an
-/// [`Arc`](std::sync::Arc) is not as long as a call of its own has a clone. In
+/// [`Arc`] is not as long as a call of its own has a clone. In
 /// these cases call [`shutdown`](Self::shutdown) at the end of `main`:
 ///
 /// ```
