@@ -104,19 +104,25 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
         let bytes: Box<dyn Any> = Box::new(mem::take(buffer));
         return Ok(*bytes.downcast().expect("it is a Vec<u8>"));
     }
-    // Where memory is short, std ends the process. So it is asked for here, once,
-    // as much as a vector takes that grows to this size.
-    const LARGE: usize = 1 << 20;
-    if buffer.len() > LARGE {
-        let mut room = Vec::<u8>::new();
-        room.try_reserve_exact(buffer.len().saturating_mul(2))
-            .map_err(|_| system("malloc")(Errno::ENOMEM))?;
-        std::hint::black_box(&room);
-    }
+    check_memory(buffer.len())?;
     let mut decoder = decoder::<T>(buffer)?;
     let value = decode_next(&mut decoder)?;
     expect_end::<T>(&decoder)?;
     Ok(value)
+}
+
+/// Refuses to decode so many bytes where memory is short, because std would end
+/// the process. It asks once for as much as a vector takes that grows to this
+/// size.
+pub(super) fn check_memory(len: usize) -> Result<(), Error> {
+    const LARGE: usize = 1 << 20;
+    if len > LARGE {
+        let mut room = Vec::<u8>::new();
+        room.try_reserve_exact(len.saturating_mul(2))
+            .map_err(|_| system("malloc")(Errno::ENOMEM))?;
+        std::hint::black_box(&room);
+    }
+    Ok(())
 }
 
 /// Lends this thread's buffer, empty, so that not every message allocates one.

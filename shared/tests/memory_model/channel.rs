@@ -7,36 +7,17 @@ mod source;
 
 use std::fs::File;
 
-use loom::sync::{Arc, Condvar, Mutex};
+use loom::sync::Arc;
 use loom::thread;
 
 use crate::model::{check, check_deaths, mortal};
-use source::{Awaited, Channel};
+use source::{Alarm, Channel, WaitFor};
 
-/// Stands for the descriptor by which a worker tells the pool.
-#[derive(Default)]
-struct Bell(Mutex<bool>, Condvar);
-
-impl Bell {
-    fn ring(&self) {
-        *self.0.lock().unwrap() = true;
-        self.1.notify_one();
-    }
-
-    fn wait(&self) {
-        let mut rung = self.0.lock().unwrap();
-        while !*rung {
-            rung = self.1.wait(rung).unwrap();
-        }
-        *rung = false;
-    }
-}
-
-/// A pool's end and its worker's.
-fn ends() -> (Channel, Channel, Arc<Bell>) {
+/// A pool's end and its worker's, and what wakes the pool.
+fn ends() -> (Channel, Channel, Arc<Alarm>) {
     let pool = Channel::new().unwrap();
     let worker = Channel::open(File::open("/dev/null").unwrap().into()).unwrap();
-    (pool, worker, Arc::default())
+    (pool, worker, Arc::new(Alarm::new().unwrap()))
 }
 
 fn send(end: &mut Channel, message: u8) {
@@ -54,22 +35,22 @@ fn peek(end: &mut Channel) -> Option<u8> {
 }
 
 /// As a worker does: squares tasks until it is told to end.
-fn work(mut end: Channel, bell: &Bell) -> Vec<u8> {
+fn work(mut end: Channel, alarm: &Alarm) -> Vec<u8> {
     let mut done = Vec::new();
     for number in 0.. {
         let task = loop {
             match peek(&mut end) {
                 Some(task) => break task,
                 None if end.is_stopped() => return done,
-                None if end.has(Awaited::Task) => {}
-                None => end.sleep(Awaited::Task),
+                None if end.has(WaitFor::Task) => {}
+                None => end.sleep(WaitFor::Task),
             }
         };
         if end.claim(number) {
             done.push(task);
             send(&mut end, task * task);
             if end.pool_asleep() {
-                bell.ring();
+                alarm.raise();
             }
         }
     }
@@ -77,13 +58,14 @@ fn work(mut end: Channel, bell: &Bell) -> Vec<u8> {
 }
 
 /// As a pool does: waits for a result.
-fn result(end: &mut Channel, bell: &Bell) -> u8 {
+fn result(end: &mut Channel, alarm: &Alarm) -> u8 {
     loop {
+        let count = alarm.count();
         if let Some(result) = peek(end) {
             return result;
         }
         if end.set_pool_asleep(true) {
-            bell.wait();
+            alarm.wait(count, None);
         }
     }
 }
@@ -91,15 +73,15 @@ fn result(end: &mut Channel, bell: &Bell) -> u8 {
 #[test]
 fn a_task_is_done_and_its_result_is_told() {
     check(|| {
-        let (mut pool, worker, bell) = ends();
+        let (mut pool, worker, alarm) = ends();
         let working = {
-            let bell = bell.clone();
-            thread::spawn(move || work(worker, &bell))
+            let alarm = alarm.clone();
+            thread::spawn(move || work(worker, &alarm))
         };
         for task in [2, 3] {
             send(&mut pool, task);
             pool.wake_worker();
-            assert_eq!(result(&mut pool, &bell), task * task);
+            assert_eq!(result(&mut pool, &alarm), task * task);
         }
         pool.stop();
         assert_eq!(working.join().unwrap(), [2, 3]);
@@ -109,8 +91,8 @@ fn a_task_is_done_and_its_result_is_told() {
 #[test]
 fn a_task_taken_back_is_done_by_nobody_else() {
     check(|| {
-        let (mut pool, worker, bell) = ends();
-        let working = thread::spawn(move || work(worker, &bell));
+        let (mut pool, worker, alarm) = ends();
+        let working = thread::spawn(move || work(worker, &alarm));
         for task in [2, 3] {
             send(&mut pool, task);
         }
@@ -126,11 +108,11 @@ fn a_task_taken_back_is_done_by_nobody_else() {
 #[test]
 fn a_worker_killed_at_any_step_takes_one_task_along_at_most() {
     check_deaths(|steps| {
-        let (mut pool, worker, bell) = ends();
+        let (mut pool, worker, alarm) = ends();
         for task in [2, 3] {
             send(&mut pool, task);
         }
-        let working = thread::spawn(move || mortal(steps, || _ = work(worker, &bell)));
+        let working = thread::spawn(move || mortal(steps, || _ = work(worker, &alarm)));
         pool.stop();
         working.join().unwrap();
         let results: Vec<_> = std::iter::from_fn(|| peek(&mut pool)).collect();

@@ -139,6 +139,11 @@ macro_rules! atomic {
                 self.model().swap(value, order)
             }
 
+            pub fn fetch_add(&self, value: $number, order: Ordering) -> $number {
+                step();
+                self.model().fetch_add(value, order)
+            }
+
             pub fn fetch_max(&self, value: $number, order: Ordering) -> $number {
                 step();
                 self.model().fetch_max(value, order)

@@ -1,9 +1,17 @@
 //! What a pool and one of its workers share: two rings of frames, tasks one
-//! way and results the other, each with one writer and one reader, and so
-//! without a lock.
+//! way and results the other. Each has one writer and one reader, so it needs
+//! no lock, and the death of a worker leaves nothing to repair.
+//!
+//! A pool has such a channel for each worker, so that a worker that dies or is
+//! stopped concerns its own tasks alone. All its workers share one [`Alarm`],
+//! which wakes the pool.
+//!
+//! A worker uses its mapping of this memory and no descriptor, because a task
+//! may close all descriptors, and other files may then get their numbers.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::time::Instant;
 
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{
@@ -11,9 +19,9 @@ use crate::multiprocessing::memory::{
 };
 
 /// The size of a ring.
-const SIZE: u64 = 1 << 17;
+pub(super) const SIZE: u64 = 1 << 17;
 
-/// The most that goes in one frame; what is longer goes in several.
+/// The most bytes of a message in one frame. A longer message has several.
 const FRAGMENT: usize = 1 << 15;
 
 /// A frame is its length and flags, that many bytes, and padding to this size.
@@ -21,55 +29,56 @@ const ALIGN: u64 = 8;
 
 /// The message goes on in the next frame.
 pub(super) const MORE: u32 = 1;
-/// The message tells of a failure.
+/// The message is a failure, not a result.
 pub(super) const FAILED: u32 = 2;
 
 #[repr(C)]
-struct Cursors {
+struct ChannelHeader {
     /// The tasks' and the results' ring.
-    rings: [Cursor; 2],
-    shared: Flags,
+    rings: [Indices; 2],
+    flags: Flags,
 }
 
 // SAFETY: zeroes are a valid value; all of it is atomics.
-unsafe impl Header for Cursors {}
+unsafe impl Header for ChannelHeader {}
 
-/// Up to where a ring has been written and read. Cache lines are fetched in
-/// pairs.
+/// How many bytes of a ring have ever been written (`tail`) and read (`head`).
 #[repr(C)]
-struct Cursor {
+struct Indices {
     tail: Line<AtomicU64>,
     head: Line<AtomicU64>,
 }
 
+/// Keeps a field in cache lines of its own, two because CPUs prefetch them in
+/// pairs.
 #[repr(C, align(128))]
 struct Line<T>(T);
 
 #[repr(C, align(128))]
 struct Flags {
-    /// How many tasks have been claimed: by the worker, to do them, or by the
-    /// pool, which takes them back.
+    /// How many tasks have been claimed: by the worker, which does them, or by
+    /// the pool, which gives them to another worker.
     claimed: AtomicU64,
-    /// 1 while the worker sleeps, or is about to, until the pool does something.
+    /// The futex on which the worker sleeps: 1 while it does, or is about to.
     worker_asleep: AtomicU32,
-    /// 1 while the pool wants to be told of a result.
+    /// 1 while the pool sleeps, or is about to, and a result should wake it.
     pool_asleep: AtomicU32,
     /// 1 when the worker should end.
     stopped: AtomicU32,
 }
 
-/// One end of the channel, with its own view of the cursors: nothing that the
-/// other end writes can make it read or write elsewhere.
+/// One end of the channel. It keeps copies of the indices, and so nothing that
+/// the other end writes can make it read or write outside the rings.
 pub(super) struct Channel {
-    memory: Memory<Cursors>,
-    /// The ring this end writes; it reads the other one.
+    memory: Memory<ChannelHeader>,
+    /// The ring that this end writes; it reads the other one.
     out: usize,
     tail: u64,
-    /// Up to where the other end was seen to have read.
-    freed: u64,
+    /// A copy of the `head` of the ring that this end writes.
+    cached_head: u64,
     head: u64,
-    /// Up to where the other end was seen to have written.
-    seen: u64,
+    /// A copy of the `tail` of the ring that this end reads.
+    cached_tail: u64,
 }
 
 const AREAS: [Area; 2] = [
@@ -94,44 +103,50 @@ impl Channel {
         Ok(Self::end(Memory::open(fd)?, 1))
     }
 
-    fn end(memory: Memory<Cursors>, out: usize) -> Self {
+    fn end(memory: Memory<ChannelHeader>, out: usize) -> Self {
         Channel {
             memory,
             out,
             tail: 0,
-            freed: 0,
+            cached_head: 0,
             head: 0,
-            seen: 0,
+            cached_tail: 0,
         }
     }
 
     fn flags(&self) -> &Flags {
-        &self.memory.header().shared
+        &self.memory.header().flags
     }
 
-    /// Sends what is left of a message, its first `sent` bytes having gone
-    /// before, as far as there is room; tells whether all of it has gone.
+    /// Sends a message from its byte `sent` on, as far as there is room, and
+    /// returns whether all of it is sent. It looks for new room only once, so
+    /// that the call ends even if the other end reads as fast as this one
+    /// writes: the pool holds a lock meanwhile.
     pub(super) fn send(&mut self, head: &[u8], body: &[u8], flags: u32, sent: &mut usize) -> bool {
         let len = head.len() + body.len();
         let ring = &self.memory.header().rings[self.out];
+        let mut looked = false;
         loop {
             let start = *sent;
             let end = len.min(start + FRAGMENT);
             let frame = ALIGN + ((end - start) as u64).next_multiple_of(ALIGN);
-            if self.tail + frame > self.freed + SIZE {
-                self.freed = ring.head.0.load(Acquire).min(self.tail);
-                if self.tail + frame > self.freed + SIZE {
+            if self.tail + frame > self.cached_head + SIZE {
+                if !looked {
+                    looked = true;
+                    self.cached_head = ring.head.0.load(Acquire).min(self.tail);
+                }
+                if self.tail + frame > self.cached_head + SIZE {
                     return false;
                 }
             }
             let flags = if end < len { flags | MORE } else { flags };
-            let title = (u64::from(flags) << 32) | (end - start) as u64;
+            let frame_header = (u64::from(flags) << 32) | (end - start) as u64;
             let (area, tail) = (AREAS[self.out], self.tail);
             let split = head.len();
-            // SAFETY: the other end is past this part of the ring, and nobody
+            // SAFETY: the other end has read this part of the ring, and nothing
             // else writes to it.
             unsafe {
-                self.memory.write(area, tail, &title.to_ne_bytes());
+                self.memory.write(area, tail, &frame_header.to_ne_bytes());
                 let from_head = &head[start.min(split)..end.min(split)];
                 self.memory.write(area, tail + ALIGN, from_head);
                 let from_body = &body[start.max(split) - split..end.max(split) - split];
@@ -147,39 +162,49 @@ impl Channel {
         }
     }
 
-    /// The next frame, if one is there: its flags and its length.
+    /// The flags and the length of the next frame, if there is one.
     pub(super) fn peek(&mut self) -> Result<Option<(u32, usize)>, Error> {
-        if self.head == self.seen {
-            self.seen = self.memory.header().rings[1 - self.out]
+        if self.head == self.cached_tail {
+            self.cached_tail = self.memory.header().rings[1 - self.out]
                 .tail
                 .0
                 .load(Acquire);
-            if self.head == self.seen {
+            if self.head == self.cached_tail {
                 return Ok(None);
             }
         }
-        let there = self.seen.wrapping_sub(self.head);
-        // SAFETY: between head and tail nobody writes.
-        let title = unsafe { self.memory.read_u64(AREAS[1 - self.out], self.head) };
-        let len = title & u64::from(u32::MAX);
+        let there = self.cached_tail.wrapping_sub(self.head);
+        // SAFETY: nothing writes between head and tail.
+        let frame_header = unsafe { self.memory.read_u64(AREAS[1 - self.out], self.head) };
+        let len = frame_header & u64::from(u32::MAX);
         if there > SIZE || ALIGN + len.next_multiple_of(ALIGN) > there {
             return Err(Error::Corrupt(
                 "channel: not what the other end writes".into(),
             ));
         }
-        Ok(Some(((title >> 32) as u32, len as usize)))
+        Ok(Some(((frame_header >> 32) as u32, len as usize)))
     }
 
-    /// Appends the frame of `len` bytes that was peeked at.
-    pub(super) fn take(&mut self, len: usize, buffer: &mut Vec<u8>) {
+    /// Removes the frame of `len` bytes that `peek` found, and appends it to
+    /// `buffer`. Returns false if there is no memory for it: it is lost then,
+    /// but the next message can be read.
+    pub(super) fn take(&mut self, len: usize, buffer: &mut Vec<u8>) -> bool {
+        let fits = buffer
+            .try_reserve(len)
+            .or_else(|_| buffer.try_reserve_exact(len))
+            .is_ok();
         let (area, len) = (AREAS[1 - self.out], len as u64);
-        // SAFETY: between head and tail nobody writes; `peek` saw the length.
-        unsafe { self.memory.read(area, self.head + ALIGN, len, buffer) };
+        if fits {
+            // SAFETY: nothing writes between head and tail, and `peek` saw that
+            // the frame is there.
+            unsafe { self.memory.read(area, self.head + ALIGN, len, buffer) };
+        }
         self.head += ALIGN + len.next_multiple_of(ALIGN);
         self.memory.header().rings[1 - self.out]
             .head
             .0
             .store(self.head, Release);
+        fits
     }
 
     /// Whether there is nothing to read.
@@ -191,9 +216,14 @@ impl Channel {
                 .load(Acquire)
     }
 
+    /// How many bytes the other end has read.
+    pub(super) fn read(&self) -> u64 {
+        self.memory.header().rings[self.out].head.0.load(Acquire)
+    }
+
     /// Whether the other end has read all that was sent.
     pub(super) fn is_read(&self) -> bool {
-        self.tail == self.memory.header().rings[self.out].head.0.load(Acquire)
+        self.tail == self.read()
     }
 
     // The pool's end.
@@ -203,8 +233,8 @@ impl Channel {
         self.flags().claimed.load(Acquire)
     }
 
-    /// Claims the tasks up to `end` that the worker has not, to give them to
-    /// another one; returns the first of them.
+    /// Claims the tasks up to `end` that the worker has not claimed, so that
+    /// another worker can have them; returns the number of the first.
     pub(super) fn reclaim(&self, end: u64) -> u64 {
         let claimed = &self.flags().claimed;
         claimed.fetch_max(end, SeqCst).min(end)
@@ -219,7 +249,8 @@ impl Channel {
         }
     }
 
-    /// Asks to be told of results, or not to be; tells whether none is there.
+    /// Says whether a result should wake the pool; returns whether there is
+    /// none to read.
     pub(super) fn set_pool_asleep(&self, asleep: bool) -> bool {
         self.flags().pool_asleep.store(u32::from(asleep), SeqCst);
         fence(SeqCst);
@@ -242,7 +273,8 @@ impl Channel {
             .is_ok()
     }
 
-    /// Whether the pool is to be told of what has been sent.
+    /// Whether the pool has to be woken for what was sent. Once it has said so
+    /// it says so again only when the pool has gone to sleep again.
     pub(super) fn pool_asleep(&self) -> bool {
         fence(SeqCst);
         let asleep = &self.flags().pool_asleep;
@@ -254,31 +286,29 @@ impl Channel {
         self.flags().stopped.load(Acquire) == 1
     }
 
-    /// Whether what the worker waits for, a task or room for a result, is there.
-    pub(super) fn has(&self, awaited: Awaited) -> bool {
-        match awaited {
-            Awaited::Task => !self.is_empty() || self.is_stopped(),
-            Awaited::Room => {
-                self.memory.header().rings[self.out].head.0.load(Acquire) != self.freed
-            }
+    /// Whether the worker has what it waits for.
+    pub(super) fn has(&self, what: WaitFor) -> bool {
+        match what {
+            WaitFor::Task => !self.is_empty() || self.is_stopped(),
+            WaitFor::Room => self.read() != self.cached_head,
         }
     }
 
-    /// Sleeps until the pool does something, unless what is awaited is there.
-    pub(super) fn sleep(&self, awaited: Awaited) {
+    /// Sleeps until the pool wakes the worker, unless it has what it waits for.
+    pub(super) fn sleep(&self, what: WaitFor) {
         let asleep = &self.flags().worker_asleep;
         asleep.store(1, SeqCst);
         fence(SeqCst);
-        if !self.has(awaited) {
+        if !self.has(what) {
             futex_wait(asleep, 1, None);
         }
         asleep.store(0, Relaxed);
     }
 }
 
-/// What a worker waits for.
+/// What a worker waits for: a task, or room for its answer.
 #[derive(Clone, Copy)]
-pub(super) enum Awaited {
+pub(super) enum WaitFor {
     Task,
     Room,
 }
@@ -286,5 +316,55 @@ pub(super) enum Awaited {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.memory.as_fd()
+    }
+}
+
+/// What wakes the pool: a counter in shared memory, on which it sleeps. It is
+/// no eventfd, because a worker whose task has closed the descriptor could not
+/// write to it, or would write into a file that has got its number.
+pub(super) struct Alarm(Memory<AlarmHeader>);
+
+#[repr(C)]
+struct AlarmHeader {
+    /// How many times it has been raised.
+    count: AtomicU32,
+}
+
+// SAFETY: zeroes are a valid value; it is an atomic.
+unsafe impl Header for AlarmHeader {}
+
+impl Alarm {
+    pub(super) fn new() -> Result<Self, Error> {
+        Ok(Alarm(Memory::new(0)?))
+    }
+
+    /// A worker's end of it.
+    pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
+        Ok(Alarm(Memory::open(fd)?))
+    }
+
+    /// How many times it has been raised. The pool reads this before it looks
+    /// for what it may sleep on.
+    pub(super) fn count(&self) -> u32 {
+        self.0.header().count.load(SeqCst)
+    }
+
+    /// Wakes the pool.
+    pub(super) fn raise(&self) {
+        let count = &self.0.header().count;
+        count.fetch_add(1, SeqCst);
+        futex_wake(count);
+    }
+
+    /// Sleeps until it is raised, unless it has been since `count` was read, or
+    /// until `deadline`. It may also return early.
+    pub(super) fn wait(&self, count: u32, deadline: Option<Instant>) {
+        futex_wait(&self.0.header().count, count, deadline);
+    }
+}
+
+impl AsFd for Alarm {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -1,13 +1,17 @@
 //! The tasks of a pool, and what became of them.
 
+use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::multiprocessing::child::{ExitStatus, ended};
-use crate::multiprocessing::codec::{decode_args, decode_next, decoder, encode_next, expect_end};
+use crate::multiprocessing::codec::{
+    check_memory, decode_args, decode_next, decoder, encode_next, expect_end,
+};
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::format::Encoder;
 use crate::multiprocessing::target::{Target, distance, only};
@@ -21,25 +25,38 @@ pub(super) struct Job {
     /// The arguments of all calls, and where each task's end.
     args: Vec<u8>,
     ends: Vec<usize>,
-    results: Mutex<Results>,
+    progress: Mutex<Progress>,
+    /// The results of all tasks, or why one failed. It is set once and read
+    /// without a lock, so that nothing waits while a value is being decoded.
+    outcome: OnceLock<Result<Results, Cause>>,
 }
 
-struct Results {
-    /// The results of all tasks, in the order in which they came.
-    bytes: Vec<u8>,
-    /// Where each task's are.
-    places: Vec<Range<usize>>,
+struct Progress {
+    results: Results,
+    /// How many tasks are not done.
     left: usize,
-    failure: Option<Cause>,
+}
+
+#[derive(Default)]
+struct Results {
+    /// The results of the tasks, in the order in which they came.
+    bytes: Vec<u8>,
+    /// Where the results of each task are in `bytes`,
+    places: Vec<Range<usize>>,
+    /// unless they are large: to copy those would take long.
+    large: BTreeMap<usize, Vec<u8>>,
 }
 
 /// Why a task, or the pool, failed.
 #[derive(Clone, Debug)]
 pub(super) enum Cause {
+    /// The worker with this process number says so.
     Failure(u32, Failure),
+    /// The worker with this process number ended.
     Ended(u32, ExitStatus),
     Terminated,
-    Broken(Arc<Error>),
+    /// No worker can start.
+    StartFailed(Arc<Error>),
 }
 
 impl Cause {
@@ -48,9 +65,14 @@ impl Cause {
             Cause::Failure(pid, failure) => failure.clone().of(*pid),
             Cause::Ended(pid, status) => ended(*pid, *status),
             Cause::Terminated => Error::Terminated,
-            Cause::Broken(error) => Error::WorkerStart(error.clone()),
+            Cause::StartFailed(error) => Error::WorkerStart(error.clone()),
         }
     }
+}
+
+/// The error of a task for whose arguments or results a process has no memory.
+pub(super) fn no_memory(what: &str, size: usize) -> Error {
+    Error::Decode(format!("{what}: there is no memory for {size} bytes"))
 }
 
 impl Job {
@@ -87,19 +109,25 @@ impl Job {
             drop(encoder);
             ends.push(bytes.len());
         }
-        let results = Results {
-            bytes: Vec::new(),
-            places: vec![0..0; ends.len()],
+        let progress = Progress {
+            results: Results {
+                places: vec![0..0; ends.len()],
+                ..Results::default()
+            },
             left: ends.len(),
-            failure: None,
         };
+        let outcome = OnceLock::new();
+        if ends.is_empty() {
+            _ = outcome.set(Ok(Results::default()));
+        }
         Ok(Job {
             entry: distance(run_calls::<F, Args, Passing>)?,
             calls,
             chunk,
             args: bytes,
             ends,
-            results: Mutex::new(results),
+            progress: Mutex::new(progress),
+            outcome,
         })
     }
 
@@ -124,30 +152,36 @@ impl Job {
         &self.args[start..self.ends[task]]
     }
 
-    fn lock(&self) -> MutexGuard<'_, Results> {
-        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes why the job has failed, if it had not before.
     pub(super) fn fail(&self, cause: Cause) {
-        self.lock().failure.get_or_insert(cause);
+        _ = self.outcome.set(Err(cause));
+        // They are of no use any more.
+        self.lock().results = Results::default();
     }
 
     /// Whether its result is known. A failure is, before all tasks are done.
     pub(super) fn is_done(&self) -> bool {
-        let results = self.lock();
-        results.left == 0 || results.failure.is_some()
+        self.outcome.get().is_some()
     }
 
-    /// The results of all calls.
+    /// The results of all calls of a job that is done.
     pub(super) fn results<R: DeserializeOwned>(&self) -> Result<Vec<R>, Error> {
-        let results = self.lock();
-        if let Some(cause) = &results.failure {
-            return Err(cause.to_error());
-        }
-        let mut all = Vec::with_capacity(self.calls);
+        let results = match self.outcome.get().expect("the job is done") {
+            Ok(results) => results,
+            Err(cause) => return Err(cause.to_error()),
+        };
+        let mut all = Vec::new();
+        all.try_reserve_exact(self.calls)
+            .map_err(|_| no_memory("results", self.calls.saturating_mul(size_of::<R>())))?;
         for (task, place) in results.places.iter().enumerate() {
-            let mut decoder = decoder::<R>(&results.bytes[place.clone()])?;
+            let large = results.large.get(&task).map(Vec::as_slice);
+            let bytes = large.unwrap_or(&results.bytes[place.clone()]);
+            check_memory(bytes.len()).map_err(|_| no_memory("a task's results", bytes.len()))?;
+            let mut decoder = decoder::<R>(bytes)?;
             for _ in 0..self.calls_of(task) {
                 all.push(decode_next(&mut decoder)?);
             }
@@ -167,6 +201,7 @@ where
     let (calls, input) = input
         .split_first_chunk()
         .expect("a task starts with the number of its calls");
+    check_memory(input.len()).map_err(|_| no_memory("a task's arguments", input.len()))?;
     let mut args = decoder::<Args>(input)?;
     let mut results = Encoder::new(output);
     for _ in 0..u64::from_le_bytes(*calls) {
@@ -183,18 +218,48 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Notes that the task is done; `append` appends its results.
-    pub(super) fn succeed(&self, append: impl FnOnce(&mut Vec<u8>)) {
-        let mut results = self.job.lock();
-        let start = results.bytes.len();
-        append(&mut results.bytes);
-        results.places[self.index] = start..results.bytes.len();
-        results.left -= 1;
+    /// Notes that the task is done. `append` appends its results, or returns
+    /// false if there is no memory for them, and the task fails with `cause`.
+    pub(super) fn succeed(
+        &self,
+        append: impl FnOnce(&mut Vec<u8>) -> bool,
+        cause: impl FnOnce() -> Cause,
+    ) {
+        let mut progress = self.job.lock();
+        let bytes = &mut progress.results.bytes;
+        let start = bytes.len();
+        if !append(bytes) {
+            drop(progress);
+            return self.fail(cause());
+        }
+        if self.job.is_done() {
+            // Another task has failed.
+            bytes.clear();
+            return;
+        }
+        let place = start..bytes.len();
+        progress.results.places[self.index] = place;
+        self.finish(&mut progress);
+    }
+
+    /// Notes that the task is done, with results of many bytes.
+    pub(super) fn succeed_with(&self, results: Vec<u8>) {
+        let mut progress = self.job.lock();
+        if !self.job.is_done() {
+            progress.results.large.insert(self.index, results);
+            self.finish(&mut progress);
+        }
+    }
+
+    fn finish(&self, progress: &mut Progress) {
+        progress.left -= 1;
+        if progress.left == 0 {
+            _ = self.job.outcome.set(Ok(mem::take(&mut progress.results)));
+        }
     }
 
     /// Notes that the task has failed, and with it the job.
     pub(super) fn fail(&self, cause: Cause) {
-        self.job.lock().left -= 1;
         self.job.fail(cause);
     }
 }

@@ -1,37 +1,50 @@
-//! What the threads of the parent do with a pool: the manager's, which starts
-//! workers and sees them die, and those that give out tasks and wait.
+//! What the threads of the parent do with a pool: the manager, which starts
+//! workers and reaps them, the watcher, which sees them end, and those that
+//! submit tasks and wait for results.
 
 use std::collections::VecDeque;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{Shutdown, shutdown};
 
-use super::channel::{Channel, FAILED, MORE};
-use super::job::{Cause, Job, Task};
+use super::channel::{Alarm, Channel, FAILED, MORE, SIZE};
+use super::fork::Original;
+use super::job::{Cause, Job, Task, no_memory};
 use crate::multiprocessing::child::{Child, ended};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::{deadline, is_past, poll, spin, wait_on};
+use crate::multiprocessing::memory::{deadline, is_past, spin, wait_on};
 
-/// How long the dead of a busy pool may go unseen.
-const UNSEEN: Duration = Duration::from_millis(10);
+/// How long a busy manager works before it checks for dead workers.
+const DEATH_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long the pool waits until it tries again to start a worker.
+/// How long the pool waits until it tries again to start or to reap a worker.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// How many workers may die one after the other before they are ready, until
-/// the pool gives up.
-const PATIENCE: usize = 8;
+/// How often the pool looks whether a worker has been stopped, as by SIGSTOP.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How many workers may fail to start, one after the other, before the pool
+/// gives up.
+const MAX_START_FAILURES: usize = 8;
+
+/// How long `terminate` waits for workers that it could not kill, because they
+/// belong to another user by now, or are in an uninterruptible system call.
+const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A worker, seen from the pool.
 struct Worker {
-    child: Arc<Child>,
+    /// Unlike its process number, no other worker gets it.
+    id: u64,
+    child: Child,
     channel: Channel,
     /// Its initializer has returned.
     ready: bool,
@@ -41,28 +54,70 @@ struct Worker {
     numbered: u64,
     /// How many tasks it may still be given.
     left: usize,
-    /// How much of the last task has been sent; `None` if all of it.
-    sent: Option<usize>,
-    /// The first part of an answer that comes in several frames.
-    part: Vec<u8>,
+    /// What remains to be sent of the last task.
+    unsent: Unsent,
+    /// The first parts of an answer that comes in several frames.
+    part: Part,
     /// It was told to end.
     stopping: bool,
+    /// It was seen to have ended, and is to be reaped.
+    ended: bool,
+    /// What the last check found that it had to do next.
+    next: Option<Next>,
+    /// It has not done it since. It seems to be stopped.
+    stuck: bool,
+}
+
+/// What remains to be sent of a task.
+#[derive(Clone, Copy, PartialEq)]
+enum Unsent {
+    Nothing,
+    /// All but so many bytes.
+    Rest(usize),
+    /// The end of a message whose task was taken back.
+    End,
+}
+
+/// An answer that comes in several frames.
+#[derive(Default)]
+struct Part {
+    bytes: Vec<u8>,
+    /// The size of what has come. It is more than there are `bytes` if there
+    /// was no memory for them.
+    size: usize,
+}
+
+/// What a worker has to do next.
+#[derive(Clone, Copy, PartialEq)]
+enum Next {
+    /// To read on from here and begin a task.
+    Begin(u64),
+    /// To end.
+    End,
 }
 
 struct State {
     workers: Vec<Worker>,
-    /// Jobs of which not all tasks have been given out, and the next of each.
+    /// Jobs not all of whose tasks have been given to a worker, and the next
+    /// task of each.
     pending: VecDeque<(Arc<Job>, usize)>,
-    /// Tasks that were given out and came back; they go first.
-    returned: VecDeque<Task>,
+    /// Tasks that were taken back from a worker; they go first.
+    requeued: VecDeque<Task>,
     phase: Phase,
     /// How many waiting threads look for results themselves.
-    helpers: usize,
+    pollers: usize,
     /// How many sleep until there is progress.
-    sleepers: usize,
+    blocked: usize,
+    /// Whether the manager checks the workers every now and then. It does not
+    /// when the pool was idle at the last check.
+    checking: bool,
+    /// When the workers were checked last.
+    checked: Instant,
+    /// How many workers were started, ready or not.
+    ids: u64,
     /// How many workers have become ready.
     started: usize,
-    /// How many have died since, without becoming ready.
+    /// How many have ended since, without becoming ready.
     failures: usize,
     /// All workers have ended, and no new one will start.
     finished: bool,
@@ -78,13 +133,24 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Some job is done, or the pool is ready or finished.
     progress: Condvar,
-    /// Workers write to it when the manager sleeps, and we when it should look.
-    bell: EventFd,
+    /// Wakes the manager.
+    alarm: Alarm,
+    /// Tells the watcher which workers have ended.
+    ends: Epoll,
+    /// The workers that the watcher has seen end.
+    seen: Mutex<Vec<u64>>,
+    /// Readable when the watcher should end.
+    unwatch: EventFd,
+    /// The process that made the pool.
+    pub(super) maker: Original,
     pub(super) processes: usize,
     max_tasks: usize,
     greeting: Vec<u8>,
     handles: Vec<OwnedFd>,
 }
+
+/// The number by which the watcher knows `Shared::unwatch`.
+const UNWATCH: u64 = u64::MAX;
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -101,21 +167,32 @@ impl Shared {
         greeting: Vec<u8>,
         handles: Vec<OwnedFd>,
     ) -> Result<Self, Error> {
+        let ends = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system("epoll_create"))?;
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let unwatch = EventFd::from_flags(flags).map_err(system("eventfd"))?;
+        ends.add(&unwatch, EpollEvent::new(EpollFlags::EPOLLIN, UNWATCH))
+            .map_err(system("epoll_ctl"))?;
         Ok(Shared {
             state: Mutex::new(State {
                 workers: Vec::new(),
                 pending: VecDeque::new(),
-                returned: VecDeque::new(),
+                requeued: VecDeque::new(),
                 phase: Phase::Open,
-                helpers: 0,
-                sleepers: 0,
+                pollers: 0,
+                blocked: 0,
+                checking: false,
+                checked: Instant::now(),
+                ids: 0,
                 started: 0,
                 failures: 0,
                 finished: false,
             }),
             progress: Condvar::new(),
-            bell: EventFd::from_flags(flags).map_err(system("eventfd"))?,
+            alarm: Alarm::new()?,
+            ends,
+            seen: Mutex::new(Vec::new()),
+            unwatch,
+            maker: Original::current(),
             processes,
             max_tasks,
             greeting,
@@ -127,12 +204,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the manager look.
-    fn ring(&self) {
-        _ = self.bell.write(1);
+    fn seen(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error in a copy of the maker: a lock may be held for ever there, and
+    /// nothing answers.
+    pub(super) fn check_maker(&self) -> Result<(), Error> {
+        if self.maker.is_here() {
+            return Ok(());
+        }
+        Err(Error::InvalidInput(
+            "a pool can be used only in the process that made it, not in a copy made by fork"
+                .into(),
+        ))
     }
 
     pub(super) fn submit(&self, job: &Arc<Job>) -> Result<(), Error> {
+        self.check_maker()?;
         let mut state = self.lock();
         match &state.phase {
             Phase::Open => {}
@@ -141,7 +230,12 @@ impl Shared {
         }
         if job.tasks() > 0 {
             state.pending.push_back((job.clone(), 0));
-            state.give_out();
+            state.dispatch();
+            if !state.checking {
+                state.checking = true;
+                drop(state);
+                self.alarm.raise();
+            }
         }
         Ok(())
     }
@@ -162,16 +256,18 @@ impl Shared {
         let mut state = self.lock();
         if let Phase::Open = state.phase {
             state.phase = Phase::Closed;
-            state.let_go();
+            state.retire_idle();
         }
         drop(state);
-        self.ring();
+        self.alarm.raise();
     }
 
-    pub(super) fn terminate(&self) {
+    /// Ends the workers and waits until they have, but not for ever for any
+    /// that cannot be killed; returns whether all have.
+    pub(super) fn terminate(&self) -> bool {
         self.lock().end(Cause::Terminated);
-        self.ring();
-        self.wait_until_finished();
+        self.alarm.raise();
+        self.wait(deadline(TERMINATE_LIMIT), |state| state.finished)
     }
 
     pub(super) fn wait_until_finished(&self) {
@@ -195,21 +291,28 @@ impl Shared {
         if done(&self.lock()) {
             return true;
         }
-        self.help(|state| done(state) || late());
+        self.poll_results(|state| done(state) || late());
         let mut state = self.lock();
         while !done(&state) && !late() {
-            state.sleepers += 1;
-            state = wait_on(&self.progress, state, deadline);
-            state.sleepers -= 1;
+            let check = Instant::now() + CHECK_INTERVAL;
+            let until = deadline.map_or(check, |deadline| deadline.min(check));
+            state.blocked += 1;
+            state = wait_on(&self.progress, state, Some(until));
+            state.blocked -= 1;
+            // The manager may be busy: to start a worker can take long.
+            if is_past(Some(check)) {
+                state.work(self);
+                state.check_workers();
+            }
         }
         done(&state)
     }
 
     /// Takes results here until `done`, as long as they come quickly; the
     /// manager can sleep meanwhile, and no thread has to be woken for them.
-    fn help(&self, done: impl Fn(&State) -> bool) {
+    fn poll_results(&self, done: impl Fn(&State) -> bool) {
         let mut state = self.lock();
-        state.helpers += 1;
+        state.pollers += 1;
         state.set_asleep(false);
         drop(state);
         while spin(|| {
@@ -218,45 +321,99 @@ impl Shared {
         }) && !done(&self.lock())
         {}
         let mut state = self.lock();
-        state.helpers -= 1;
-        if state.helpers == 0 && !state.set_asleep(true) {
-            self.ring();
+        state.pollers -= 1;
+        if state.pollers == 0 && !state.set_asleep(true) {
+            self.alarm.raise();
         }
     }
 
     /// What the manager does, until the pool has ended.
     pub(super) fn manage(&self) {
-        let mut dead = Vec::new();
-        while !self.lock().bury(&dead, self) {
-            self.start_workers();
-            // As in `help`, unless somebody there does it already.
-            let start = Instant::now();
-            while spin(|| {
-                let mut state = self.lock();
-                state.helpers == 0 && state.work(self)
-            }) && start.elapsed() < UNSEEN
-            {}
-            dead = self.sleep();
-        }
+        thread::scope(|scope| {
+            let watcher = thread::Builder::new()
+                .name("pool watcher".into())
+                .spawn_scoped(scope, || self.watch());
+            match watcher {
+                Ok(_) => self.manage_workers(),
+                Err(error) => {
+                    let error = system("starting a thread")(error);
+                    self.lock().end(Cause::StartFailed(Arc::new(error)));
+                }
+            }
+            _ = self.unwatch.write(1);
+        });
         self.lock().finished = true;
         self.progress.notify_all();
     }
 
+    /// What the watcher does, until it is told to end: it tells the manager
+    /// which workers have ended. The manager cannot do so itself, because it
+    /// sleeps on the alarm, and no system call waits for both.
+    fn watch(&self) {
+        let mut events = [EpollEvent::empty(); 16];
+        loop {
+            let count = match self.ends.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                // This program has closed descriptors that it does not know.
+                Err(_) => return,
+            };
+            let ids = events[..count].iter().map(EpollEvent::data);
+            if ids.clone().any(|id| id == UNWATCH) {
+                return;
+            }
+            self.seen().extend(ids);
+            self.alarm.raise();
+        }
+    }
+
+    fn manage_workers(&self) {
+        let mut rested = false;
+        while !self.reap() {
+            self.start_workers();
+            // As in `poll_results`, unless a thread there does it already.
+            let start = Instant::now();
+            while spin(|| {
+                let mut state = self.lock();
+                state.pollers == 0 && state.work(self)
+            }) && start.elapsed() < DEATH_CHECK_INTERVAL
+            {}
+            rested = self.sleep(rested);
+        }
+    }
+
+    /// Reaps the workers that have ended; returns whether the pool has.
+    fn reap(&self) -> bool {
+        let seen = mem::take(&mut *self.seen());
+        self.lock().reap(&seen, self)
+    }
+
     fn start_workers(&self) {
-        while self.lock().lacks_workers(self.processes) {
-            let worker = Worker::start(self);
+        loop {
+            let mut state = self.lock();
+            if !state.lacks_workers(self.processes) {
+                return;
+            }
+            state.ids += 1;
+            let id = state.ids;
+            drop(state);
+            let worker = Worker::start(self, id).map_err(name_limit);
             let mut state = self.lock();
             match worker {
-                Ok(worker) if let Phase::Ended(_) = state.phase => worker.child.kill(),
-                Ok(worker) => state.workers.push(worker),
+                Ok(mut worker) => {
+                    if let Phase::Ended(_) = state.phase {
+                        worker.kill();
+                    }
+                    state.workers.push(worker);
+                }
                 Err(error) => {
                     // At the start it is an error. Later the system may have
                     // room again, and other workers go on.
                     let starting = state.started < self.processes;
                     if starting || state.workers.is_empty() && state.fails_again() {
-                        state.end(Cause::Broken(Arc::new(error)));
+                        state.end(Cause::StartFailed(Arc::new(error)));
                         self.notify(&state);
-                        self.ring();
+                        self.alarm.raise();
                     }
                     return;
                 }
@@ -264,112 +421,137 @@ impl Shared {
         }
     }
 
-    /// Sleeps until a worker has something to say, or is dead, or somebody
-    /// rings; returns who is dead.
-    fn sleep(&self) -> Vec<u32> {
-        let state = self.lock();
-        // Even then it looks for deaths.
-        let busy = state.helpers == 0 && !state.set_asleep(true);
-        let children: Vec<_> = state
-            .workers
-            .iter()
-            .map(|worker| worker.child.clone())
-            .collect();
-        let retry = busy.then_some(Duration::ZERO);
-        let retry = retry.or(state.lacks_workers(self.processes).then_some(RETRY));
-        drop(state);
-        let mut fds = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
-        fds.extend(
-            children
-                .iter()
-                .map(|child| PollFd::new(child.as_fd(), PollFlags::POLLIN)),
-        );
-        if poll(&mut fds, retry.and_then(deadline)).is_err() {
-            // The limit of descriptors is lower than what is open: any may be
-            // dead, and who is not is left alone.
-            thread::sleep(RETRY);
-            return children.iter().map(|child| child.pid()).collect();
+    /// Sleeps until the alarm is raised, or it is time for a check, which it
+    /// makes. `rested` is whether the last call ended with a check; returns
+    /// whether this one did.
+    fn sleep(&self, rested: bool) -> bool {
+        // Read first, so that what happens from here on ends the sleep.
+        let count = self.alarm.count();
+        let mut state = self.lock();
+        // Whoever polls for results takes them.
+        let busy = state.pollers == 0 && !state.set_asleep(true);
+        if busy || !self.seen().is_empty() {
+            return false;
         }
-        _ = self.bell.read();
-        let dead = fds[1..]
-            .iter()
-            .zip(&children)
-            .filter(|(fd, _)| fd.any() == Some(true));
-        dead.map(|(_, child)| child.pid()).collect()
+        let retry =
+            state.lacks_workers(self.processes) || state.workers.iter().any(|worker| worker.ended);
+        // An idle pool sleeps for good, but not before a check has found it
+        // idle: each call of `apply` leaves it idle for a moment.
+        state.checking = !(rested && state.is_idle());
+        let timeout = if retry {
+            Some(RETRY)
+        } else {
+            state.checking.then_some(CHECK_INTERVAL)
+        };
+        drop(state);
+        let until = timeout.and_then(deadline);
+        self.alarm.wait(count, until);
+        let check = is_past(until);
+        if check {
+            self.lock().check_workers();
+        }
+        check
     }
 
     fn notify(&self, state: &State) {
-        if state.sleepers > 0 {
+        if state.blocked > 0 {
             self.progress.notify_all();
         }
     }
 }
 
 impl Worker {
-    fn start(pool: &Shared) -> Result<Self, Error> {
+    fn start(pool: &Shared, id: u64) -> Result<Self, Error> {
         let channel = Channel::new()?;
         let mut handles = Vec::new();
-        for handle in [channel.as_fd(), pool.bell.as_fd()] {
+        for handle in [channel.as_fd(), pool.alarm.as_fd()] {
             handles.push(handle.try_clone_to_owned().map_err(system("dup"))?);
         }
         for handle in &pool.handles {
             handles.push(handle.try_clone().map_err(system("dup"))?);
         }
+        let child = Child::spawn(&pool.greeting, &handles)?;
+        // Once: the manager remembers which have ended.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        if let Err(errno) = pool.ends.add(child.as_fd(), EpollEvent::new(flags, id)) {
+            child.kill();
+            return Err(system("epoll_ctl")(errno));
+        }
         Ok(Worker {
-            child: Arc::new(Child::spawn(&pool.greeting, &handles)?),
+            id,
+            child,
             channel,
             ready: false,
             tasks: VecDeque::new(),
             numbered: 0,
             left: pool.max_tasks,
-            sent: None,
-            part: Vec::new(),
+            unsent: Unsent::Nothing,
+            part: Part::default(),
             stopping: false,
+            ended: false,
+            next: None,
+            stuck: false,
         })
     }
 
     fn may_take(&self) -> bool {
-        self.ready && !self.stopping && self.left > 0 && self.sent.is_none()
+        self.ready
+            && !self.stopping
+            && !self.stuck
+            && self.left > 0
+            && self.unsent == Unsent::Nothing
     }
 
-    fn give(&mut self, task: Task) {
+    fn assign(&mut self, task: Task) {
         self.tasks.push_back((self.numbered, task));
         self.numbered += 1;
         self.left -= 1;
-        self.sent = Some(0);
+        self.unsent = Unsent::Rest(0);
         self.send();
     }
 
-    /// Sends what is left of the last task, as far as there is room.
+    /// Sends what remains of the last task, as far as there is room.
     fn send(&mut self) -> bool {
-        let (Some(mut sent), Some((_, task))) = (self.sent, self.tasks.back()) else {
-            return false;
+        let channel = &mut self.channel;
+        let (all, any) = match (self.unsent, self.tasks.back()) {
+            (Unsent::Rest(before), Some((_, Task { job, index }))) => {
+                let mut sent = before;
+                let all = channel.send(&job.head(*index), job.args(*index), 0, &mut sent);
+                self.unsent = Unsent::Rest(sent);
+                (all, sent > before)
+            }
+            (Unsent::End, _) => {
+                let all = channel.send(&[], &[], 0, &mut 0);
+                (all, all)
+            }
+            _ => return false,
         };
-        let before = sent;
-        let Task { job, index } = task;
-        let all = self
-            .channel
-            .send(&job.head(*index), job.args(*index), 0, &mut sent);
-        self.sent = (!all).then_some(sent);
-        self.channel.wake_worker();
-        all || sent > before
+        if all {
+            self.unsent = Unsent::Nothing;
+        }
+        channel.wake_worker();
+        all || any
     }
 
     /// Takes back the tasks that the worker has not begun, but for one that is
-    /// on its way.
-    fn take_back(&mut self, returned: &mut VecDeque<Task>) -> bool {
-        let on_its_way = if self.sent.is_some() {
+    /// being sent, unless it is `stuck`.
+    fn take_back(&mut self, requeued: &mut VecDeque<Task>) -> bool {
+        let sending = if !self.stuck && self.unsent != Unsent::Nothing {
             self.tasks.pop_back()
         } else {
             None
         };
-        let end = self.numbered - u64::from(on_its_way.is_some());
+        let end = self.numbered - u64::from(sending.is_some());
         let first = self.channel.reclaim(end);
         while let Some((_, task)) = self.tasks.pop_back_if(|(number, _)| *number >= first) {
-            returned.push_front(task);
+            requeued.push_front(task);
             self.left += 1;
         }
-        self.tasks.extend(on_its_way);
+        if sending.is_none() && self.unsent != Unsent::Nothing {
+            self.unsent = Unsent::End;
+            self.send();
+        }
+        self.tasks.extend(sending);
         first < end
     }
 
@@ -378,57 +560,88 @@ impl Worker {
         self.channel.stop();
     }
 
-    /// Takes the worker's answers; tells whether there were any.
-    fn take_answers(&mut self) -> Result<bool, Answer> {
-        let mut any = false;
-        while let Some((flags, len)) = self.channel.peek().map_err(|_| Answer::Corrupt)? {
-            any = true;
-            if flags & MORE != 0 || flags & FAILED != 0 || !self.part.is_empty() || !self.ready {
-                self.channel.take(len, &mut self.part);
+    /// Ends the process, whatever it does.
+    fn kill(&mut self) {
+        if self.child.signal(libc::SIGKILL).is_ok() {
+            return;
+        }
+        // This process may signal it no more, because one of them has changed
+        // its user. The system kills it nevertheless when the socket is shut,
+        // unless it has closed its end; then it ends after its task.
+        _ = shutdown(self.child.socket.as_fd().as_raw_fd(), Shutdown::Both);
+        self.channel.stop();
+    }
+
+    /// What it has to do next, unless it does it already or waits for the pool.
+    fn next(&self) -> Option<Next> {
+        if self.stopping {
+            return Some(Next::End);
+        }
+        let (number, _) = self.tasks.front()?;
+        let begun = self.channel.claimed() > *number;
+        let waits = self.unsent != Unsent::Nothing && self.channel.is_read();
+        (!begun && !waits).then(|| Next::Begin(self.channel.read()))
+    }
+
+    /// Takes the worker's answers, but not more at a time than the channel
+    /// holds, because the pool is locked meanwhile; returns whether there were
+    /// any.
+    fn receive_results(&mut self) -> Result<bool, WorkerFault> {
+        let mut taken = 0;
+        while taken < SIZE
+            && let Some((flags, len)) = self.channel.peek().map_err(|_| WorkerFault::Corrupt)?
+        {
+            taken += 8 + len as u64;
+            if flags & MORE != 0 || flags & FAILED != 0 || self.part.size > 0 || !self.ready {
+                self.part.size += len;
+                if !self.channel.take(len, &mut self.part.bytes) {
+                    self.part.bytes = Vec::new();
+                }
                 if flags & MORE == 0 {
-                    self.take_part(flags)?;
+                    self.receive_part(flags)?;
                 }
                 continue;
             }
-            let (_, task) = self.tasks.pop_front().ok_or(Answer::Corrupt)?;
-            task.succeed(|results| self.channel.take(len, results));
+            let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
+            let pid = self.child.pid();
+            task.succeed(
+                |results| self.channel.take(len, results),
+                || Cause::Failure(pid, no_memory("a task's results", len).into()),
+            );
         }
-        if any {
+        if taken > 0 {
             // It may wait for room to say more.
             self.channel.wake_worker();
         }
-        Ok(any)
+        Ok(taken > 0)
     }
 
     /// Takes an answer that is not a small result.
-    fn take_part(&mut self, flags: u32) -> Result<(), Answer> {
-        let bytes = mem::take(&mut self.part);
-        let failure = if flags & FAILED == 0 {
-            None
+    fn receive_part(&mut self, flags: u32) -> Result<(), WorkerFault> {
+        let pid = self.child.pid();
+        let Part { bytes, size } = mem::take(&mut self.part);
+        let failure = if bytes.len() < size {
+            Some(no_memory("a task's results", size).into())
+        } else if flags & FAILED != 0 {
+            Some(decode(&mut &bytes[..]).map_err(|_| WorkerFault::Corrupt)?)
         } else {
-            Some(decode(&mut &bytes[..]).map_err(|_| Answer::Corrupt)?)
+            None
         };
         if !self.ready {
             self.ready = failure.is_none();
-            return failure.map_or(Ok(()), |failure| Err(Answer::CannotStart(failure)));
+            return failure.map_or(Ok(()), |failure| Err(WorkerFault::CannotStart(failure)));
         }
-        let (_, task) = self.tasks.pop_front().ok_or(Answer::Corrupt)?;
+        let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
         match failure {
-            Some(failure) => task.fail(Cause::Failure(self.child.pid(), failure)),
-            None => task.succeed(|results| {
-                if results.is_empty() {
-                    *results = bytes;
-                } else {
-                    results.extend(bytes);
-                }
-            }),
+            Some(failure) => task.fail(Cause::Failure(pid, failure)),
+            None => task.succeed_with(bytes),
         }
         Ok(())
     }
 }
 
 /// An answer that ends the worker.
-enum Answer {
+enum WorkerFault {
     /// Its initializer failed.
     CannotStart(Failure),
     /// It is not what a worker writes.
@@ -436,7 +649,7 @@ enum Answer {
 }
 
 impl State {
-    /// Takes what has been answered and gives out tasks; tells whether there
+    /// Takes what has been answered and gives out tasks; returns whether there
     /// was anything to do.
     fn work(&mut self, pool: &Shared) -> bool {
         if let Phase::Ended(_) = self.phase {
@@ -447,14 +660,14 @@ impl State {
         let mut ready = 0;
         for worker in &mut self.workers {
             let was_ready = worker.ready;
-            match worker.take_answers() {
+            match worker.receive_results() {
                 Ok(answers) => any |= answers,
-                Err(Answer::CannotStart(failure)) => {
+                Err(WorkerFault::CannotStart(failure)) => {
                     let error = failure.of(worker.child.pid());
-                    cause = Some(Cause::Broken(Arc::new(error)));
+                    cause = Some(Cause::StartFailed(Arc::new(error)));
                 }
                 // It dies of it, and its death is dealt with as any other.
-                Err(Answer::Corrupt) => _ = worker.child.signal(libc::SIGKILL),
+                Err(WorkerFault::Corrupt) => worker.kill(),
             }
             any |= worker.send();
             ready += usize::from(worker.ready && !was_ready);
@@ -467,17 +680,17 @@ impl State {
             self.end(cause);
         }
         if any {
-            self.give_out();
-            self.let_go();
+            self.dispatch();
+            self.retire_idle();
             pool.notify(self);
         }
         any
     }
 
-    /// Gives out tasks, to those who have the fewest first. Rings hold many, so
-    /// that a worker need not wait for its next; when one has none, it is given
-    /// what another one has not begun.
-    fn give_out(&mut self) {
+    /// Gives out tasks, to the workers that have the fewest first. Rings hold
+    /// many, so that a worker need not wait for its next; when one has none, it
+    /// is given what another one has not begun.
+    fn dispatch(&mut self) {
         let takers = |workers: &[Worker]| {
             workers
                 .iter()
@@ -486,19 +699,20 @@ impl State {
                 .min()
         };
         while let Some(fewest) = takers(&self.workers)
-            && (self.give_round(fewest) || (fewest == 0 && self.take_back()))
+            && (self.dispatch_round(fewest) || (fewest == 0 && self.take_back()))
         {}
     }
 
-    /// Gives a task to each worker that has so few; tells whether there was one.
-    fn give_round(&mut self, fewest: usize) -> bool {
+    /// Gives a task to each worker that has so few; returns whether there was
+    /// one.
+    fn dispatch_round(&mut self, fewest: usize) -> bool {
         let mut any = false;
         for worker in &mut self.workers {
             if worker.may_take() && worker.tasks.len() <= fewest {
-                let Some(task) = next_task(&mut self.returned, &mut self.pending) else {
+                let Some(task) = next_task(&mut self.requeued, &mut self.pending) else {
                     break;
                 };
-                worker.give(task);
+                worker.assign(task);
                 any = true;
             }
         }
@@ -511,11 +725,33 @@ impl State {
             .workers
             .iter_mut()
             .max_by_key(|worker| worker.tasks.len());
-        most.is_some_and(|worker| worker.tasks.len() > 1 && worker.take_back(&mut self.returned))
+        most.is_some_and(|worker| worker.tasks.len() > 1 && worker.take_back(&mut self.requeued))
+    }
+
+    /// Takes back the tasks of workers that have not begun one since the last
+    /// check, though they had nothing else to do: they may have been stopped,
+    /// by SIGSTOP or a debugger. Others get the tasks, and such a worker none
+    /// until it has read all that it was sent.
+    fn check_workers(&mut self) {
+        if self.checked.elapsed() < CHECK_INTERVAL {
+            return;
+        }
+        self.checked = Instant::now();
+        for worker in &mut self.workers {
+            let next = worker.next();
+            if worker.stuck {
+                worker.stuck = worker.stopping || !worker.channel.is_read();
+            } else if next.is_some() && next == worker.next {
+                worker.stuck = true;
+                worker.take_back(&mut self.requeued);
+            }
+            worker.next = next;
+        }
+        self.dispatch();
     }
 
     /// Lets workers end that have done their last task.
-    fn let_go(&mut self) {
+    fn retire_idle(&mut self) {
         let all = matches!(self.phase, Phase::Closed) && self.is_idle();
         for worker in &mut self.workers {
             if !worker.stopping && (all || worker.left == 0 && worker.tasks.is_empty()) {
@@ -526,12 +762,16 @@ impl State {
 
     fn is_idle(&self) -> bool {
         self.pending.is_empty()
-            && self.returned.is_empty()
+            && self.requeued.is_empty()
             && self.workers.iter().all(|worker| worker.tasks.is_empty())
     }
 
+    /// Whether a worker is to be started. One that was told to end and does not
+    /// is replaced nevertheless.
     fn lacks_workers(&self, processes: usize) -> bool {
-        self.workers.len() < processes
+        let leaves = |worker: &&Worker| worker.stuck && worker.stopping;
+        let leaving = self.workers.iter().filter(leaves).count();
+        self.workers.len() - leaving < processes
             && match self.phase {
                 Phase::Open => true,
                 Phase::Closed => !self.is_idle(),
@@ -539,44 +779,56 @@ impl State {
             }
     }
 
-    /// Asks to be told of answers, or not to be; tells whether there is none.
+    /// Says whether answers should wake the pool; returns whether there is none
+    /// to take.
     fn set_asleep(&self, asleep: bool) -> bool {
         if let Phase::Ended(_) = self.phase {
             return true;
         }
         self.workers.iter().fold(true, |quiet, worker| {
             let quiet = worker.channel.set_pool_asleep(asleep) && quiet;
-            quiet && !(worker.sent.is_some() && worker.channel.is_read())
+            quiet && !(worker.unsent != Unsent::Nothing && worker.channel.is_read())
         })
     }
 
-    /// Removes the dead. What they were doing fails, and what else they had
-    /// goes to others. Tells whether the pool has ended.
-    fn bury(&mut self, dead: &[u32], pool: &Shared) -> bool {
+    /// Reaps the workers that have ended. The task that each had begun fails,
+    /// and its other tasks go to others. Returns whether the pool has ended.
+    fn reap(&mut self, seen: &[u64], pool: &Shared) -> bool {
         self.work(pool);
-        for pid in dead {
-            let Some(index) = self.workers.iter().position(|w| w.child.pid() == *pid) else {
+        let mut any = false;
+        let mut index = 0;
+        while index < self.workers.len() {
+            let worker = &mut self.workers[index];
+            worker.ended |= seen.contains(&worker.id);
+            // The watcher sees it a moment before it can be reaped if it is
+            // being traced.
+            let status = if worker.ended {
+                worker.child.exit_status().ok().flatten()
+            } else {
+                None
+            };
+            let Some(status) = status else {
+                index += 1;
                 continue;
             };
-            let Ok(Some(status)) = self.workers[index].child.exit_status() else {
-                continue;
-            };
+            any = true;
             let worker = self.workers.remove(index);
+            let pid = worker.child.pid();
             let claimed = worker.channel.claimed();
             for (number, task) in worker.tasks {
                 if number < claimed {
-                    task.fail(Cause::Ended(*pid, status));
+                    task.fail(Cause::Ended(pid, status));
                 } else {
-                    self.returned.push_back(task);
+                    self.requeued.push_back(task);
                 }
             }
             if !worker.ready && !worker.stopping && self.fails_again() {
-                self.end(Cause::Broken(Arc::new(ended(*pid, status))));
+                self.end(Cause::StartFailed(Arc::new(ended(pid, status))));
             }
         }
-        if !dead.is_empty() {
-            self.give_out();
-            self.let_go();
+        if any {
+            self.dispatch();
+            self.retire_idle();
             pool.notify(self);
         }
         self.workers.is_empty()
@@ -589,7 +841,7 @@ impl State {
 
     fn fails_again(&mut self) -> bool {
         self.failures += 1;
-        self.failures > PATIENCE
+        self.failures > MAX_START_FAILURES
     }
 
     /// Ends the workers and all that is not done.
@@ -598,24 +850,34 @@ impl State {
             return;
         }
         for worker in &mut self.workers {
-            _ = worker.child.signal(libc::SIGKILL);
-            self.returned
+            worker.kill();
+            self.requeued
                 .extend(worker.tasks.drain(..).map(|(_, task)| task));
         }
         let jobs = self.pending.drain(..).map(|(job, _)| job);
-        for job in jobs.chain(self.returned.drain(..).map(|task| task.job)) {
+        for job in jobs.chain(self.requeued.drain(..).map(|task| task.job)) {
             job.fail(cause.clone());
         }
         self.phase = Phase::Ended(cause);
     }
 }
 
-/// The next task: one that came back, or the next of the oldest job.
+/// Says which limit it is if there are too many descriptors.
+pub(super) fn name_limit(error: Error) -> Error {
+    match error {
+        Error::System { source, .. } if source.raw_os_error() == Some(libc::EMFILE) => {
+            system("descriptors for a pool (the limit is RLIMIT_NOFILE, `ulimit -n`)")(source)
+        }
+        error => error,
+    }
+}
+
+/// The next task: one that was taken back, or the next of the oldest job.
 fn next_task(
-    returned: &mut VecDeque<Task>,
+    requeued: &mut VecDeque<Task>,
     pending: &mut VecDeque<(Arc<Job>, usize)>,
 ) -> Option<Task> {
-    returned.pop_front().or_else(|| {
+    requeued.pop_front().or_else(|| {
         let (job, next) = pending.front_mut()?;
         let task = Task {
             job: job.clone(),

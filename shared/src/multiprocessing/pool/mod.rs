@@ -1,9 +1,11 @@
 mod channel;
+mod fork;
 mod job;
 mod manager;
 mod worker;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +16,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::job::{Cause, Job};
-use self::manager::Shared;
+use self::manager::{Shared, name_limit};
 pub(super) use self::worker::work;
 use super::child::{Role, greeting, is_initialized};
 use super::codec::with_handles;
 use super::error::{Error, system};
 use super::format::Encoder;
-use super::memory::deadline;
+use super::memory::{deadline, is_past};
 use super::process::enter;
 use super::target::{Owned, Target, distance};
 
@@ -263,7 +265,9 @@ impl Pool {
 
     /// Takes no more tasks; the workers end when all are done: `pool.close()`.
     pub fn close(&self) {
-        self.shared.close();
+        if self.shared.check_maker().is_ok() {
+            self.shared.close();
+        }
     }
 
     /// Waits until all tasks are done and the workers have ended:
@@ -273,6 +277,7 @@ impl Pool {
     /// [`Error::InvalidInput`] if the pool is neither closed nor terminated;
     /// [`Error::WorkerStart`] if its workers could not start.
     pub fn join(&self) -> Result<(), Error> {
+        self.shared.check_maker()?;
         if self.shared.is_open() {
             return Err(Error::InvalidInput(
                 "close the pool before you join it".into(),
@@ -288,7 +293,7 @@ impl Pool {
             manager.join().expect("the manager does not panic");
         }
         match self.shared.cause() {
-            Some(Cause::Broken(error)) => Err(Error::WorkerStart(error)),
+            Some(Cause::StartFailed(error)) => Err(Error::WorkerStart(error)),
             _ => Ok(()),
         }
     }
@@ -296,7 +301,9 @@ impl Pool {
     /// Ends the workers now; what is not done fails with [`Error::Terminated`]:
     /// `pool.terminate()`.
     pub fn terminate(&self) {
-        self.shared.terminate();
+        if self.shared.check_maker().is_ok() {
+            self.shared.terminate();
+        }
     }
 
     fn submit<T>(
@@ -316,8 +323,12 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.terminate();
-        _ = self.join();
+        if self.shared.check_maker().is_err() {
+            // A copy has no such thread that could be let go.
+            mem::forget(self.manager.get_mut().map(Option::take));
+        } else if self.shared.terminate() {
+            _ = self.join();
+        }
     }
 }
 
@@ -372,7 +383,8 @@ impl PoolBuilder {
         }
         let (greeting, handles) = self.greeting?;
         let max_tasks = self.max_tasks.unwrap_or(usize::MAX);
-        let shared = Arc::new(Shared::new(processes, max_tasks, greeting, handles)?);
+        let shared = Shared::new(processes, max_tasks, greeting, handles).map_err(name_limit)?;
+        let shared = Arc::new(shared);
         let manager = thread::Builder::new()
             .name("pool manager".into())
             .spawn({
@@ -402,14 +414,24 @@ pub struct AsyncResult<T> {
 impl<T> AsyncResult<T> {
     /// Whether [`get`](Self::get) would not wait: `r.ready()`.
     pub fn ready(&self) -> bool {
-        self.job.is_done()
+        self.job.is_done() || self.shared.check_maker().is_err()
     }
 
     /// Waits, but not longer than `timeout`, and tells whether the result is
     /// there: `r.wait(timeout)`.
     pub fn wait(&self, timeout: Duration) -> bool {
-        self.shared
-            .wait_until(deadline(timeout), || self.job.is_done())
+        self.wait_until(deadline(timeout))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        self.ready() || self.shared.wait_until(deadline, || self.job.is_done())
+    }
+
+    fn result(&self) -> Result<T, Error> {
+        if !self.job.is_done() {
+            self.shared.check_maker()?;
+        }
+        (self.result)(&self.job)
     }
 
     /// Waits for the result: `r.get()`.
@@ -417,8 +439,8 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// As [`Pool::apply`].
     pub fn get(self) -> Result<T, Error> {
-        self.shared.wait_until(None, || self.job.is_done());
-        (self.result)(&self.job)
+        self.wait_until(None);
+        self.result()
     }
 
     /// Waits for the result, but not longer than `timeout`: `r.get(timeout)`.
@@ -429,7 +451,7 @@ impl<T> AsyncResult<T> {
         if !self.wait(timeout) {
             return Err(Error::Timeout);
         }
-        (self.result)(&self.job)
+        self.result()
     }
 }
 
@@ -468,6 +490,7 @@ where
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<R, Error>> {
         let shared = &self.pool.shared;
         while self.window.len() < shared.processes * AHEAD
+            && (self.window.is_empty() || !is_past(deadline))
             && let Some(item) = self.items.next()
         {
             self.window
@@ -481,7 +504,7 @@ where
             let mut candidates = self.window.iter().take(candidates);
             candidates.position(|result| result.as_ref().map_or(true, AsyncResult::ready))
         };
-        if !shared.wait_until(deadline, || ready().is_some()) {
+        if ready().is_none() && !shared.wait_until(deadline, || ready().is_some()) {
             return Some(Err(Error::Timeout));
         }
         let index = ready().expect("one is ready");

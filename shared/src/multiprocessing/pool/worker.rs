@@ -1,11 +1,18 @@
 //! What a worker does.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 
-use super::channel::{Awaited, Channel, FAILED, MORE};
+use nix::libc;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+
+use super::channel::{Alarm, Channel, FAILED, MORE, WaitFor};
+use super::fork::Original;
+use super::job::no_memory;
 use crate::multiprocessing::child::{call, find, ignore_interrupts, perform};
 use crate::multiprocessing::codec::{encode, from_handles};
-use crate::multiprocessing::error::{Error, Failure};
+use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::spin;
 
 /// How much memory a worker keeps for its next task.
@@ -18,13 +25,21 @@ pub(in crate::multiprocessing) fn work(
     mut handles: Vec<OwnedFd>,
 ) -> Result<(), Error> {
     ignore_interrupts();
+    // The socket from the parent ties this process to it, until a task closes
+    // all descriptors. This holds without any. The signal comes when the thread
+    // ends that started this process: the pool's manager, which outlives it.
+    set_pdeathsig(Signal::SIGKILL).map_err(system("prctl(PR_SET_PDEATHSIG)"))?;
+    let original = Original::current();
     let missing = || Error::Corrupt("greeting: descriptors are missing".into());
     let initializers_handles = handles.split_off(handles.len().min(2));
-    let bell = handles.pop().ok_or_else(missing)?;
+    let alarm = Alarm::open(handles.pop().ok_or_else(missing)?)?;
     let channel = Channel::open(handles.pop().ok_or_else(missing)?)?;
-    let mut end = WorkerEnd { channel, bell };
+    // Never dropped: if a task has closed the descriptors in here, files of its
+    // own may have got their numbers, and would be closed.
+    let mut end = ManuallyDrop::new(WorkerEnd { channel, alarm });
 
     let started = from_handles(initializers_handles, || perform(initializer, args));
+    end_if_copy(original);
     end.answer(started.as_ref().map(|_| &[][..]));
     if started.is_err() {
         std::process::exit(1);
@@ -34,41 +49,64 @@ pub(in crate::multiprocessing) fn work(
         // One large task should not cost memory for ever.
         input.clear();
         input.shrink_to(KEEP);
-        if !end.receive(&mut input) {
+        let Some(received) = end.receive(&mut input) else {
             break;
-        }
+        };
         if end.channel.claim(number) {
             output.clear();
             output.shrink_to(KEEP);
-            let mut rest = &input[..];
-            let entry = rest.split_off(..8).ok_or_else(missing)?;
-            let entry = find(u64::from_le_bytes(entry.try_into().expect("8 bytes")));
-            let outcome = entry.and_then(|entry| call(entry, rest, &mut output));
+            let outcome = received.and_then(|()| {
+                let (entry, args) = input
+                    .split_first_chunk()
+                    .expect("a task starts with its function");
+                call(find(u64::from_le_bytes(*entry))?, args, &mut output)
+            });
+            end_if_copy(original);
             end.answer(outcome.as_ref().map(|()| &output[..]));
         }
     }
     Ok(())
 }
 
-/// The worker's end of the channel, and the pool's bell.
+/// Ends a copy of the worker that `fork` made within a task. The copy comes out
+/// of the task as the worker does, and would answer in its place.
+fn end_if_copy(original: Original) {
+    if !original.is_here() {
+        let text = b"a pool's task has forked: the copy of its worker ends where the task does\n";
+        // Not by `eprintln`, whose lock another thread may have held.
+        _ = nix::unistd::write(std::io::stderr(), text);
+        // SAFETY: it ends this process, and runs nothing of it before.
+        unsafe { libc::_exit(1) };
+    }
+}
+
+/// The worker's end of the channel, and what wakes the pool.
 struct WorkerEnd {
     channel: Channel,
-    bell: OwnedFd,
+    alarm: Alarm,
 }
 
 impl WorkerEnd {
-    /// Waits for a message; there is none when the worker is to end.
-    fn receive(&mut self, message: &mut Vec<u8>) -> bool {
+    /// Waits for a message. There is none if the worker is to end, and a
+    /// failure if there is no memory for it.
+    fn receive(&mut self, message: &mut Vec<u8>) -> Option<Result<(), Failure>> {
+        let (mut size, mut fits) = (0, true);
         loop {
             match self.channel.peek().expect("the pool writes what it should") {
                 Some((flags, len)) => {
-                    self.channel.take(len, message);
+                    size += len;
+                    fits &= self.channel.take(len, message);
+                    if !fits {
+                        // The rest of it is not kept, either.
+                        *message = Vec::new();
+                    }
                     if flags & MORE == 0 {
-                        return true;
+                        let failure = || no_memory("a task's arguments", size).into();
+                        return Some(fits.then_some(()).ok_or_else(failure));
                     }
                 }
-                None if self.channel.is_stopped() => return false,
-                None => self.wait(Awaited::Task),
+                None if self.channel.is_stopped() => return None,
+                None => self.wait(WaitFor::Task),
             }
         }
     }
@@ -84,22 +122,22 @@ impl WorkerEnd {
         };
         let mut sent = 0;
         while !self.channel.send(&[], body, flags, &mut sent) {
-            self.wait(Awaited::Room);
+            self.wait(WaitFor::Room);
         }
-        self.tell();
+        self.notify_pool();
     }
 
     /// Wakes the pool if it sleeps.
-    fn tell(&self) {
+    fn notify_pool(&self) {
         if self.channel.pool_asleep() {
-            _ = nix::unistd::write(&self.bell, &1u64.to_ne_bytes());
+            self.alarm.raise();
         }
     }
 
-    fn wait(&self, awaited: Awaited) {
-        if !spin(|| self.channel.has(awaited)) {
-            self.tell();
-            self.channel.sleep(awaited);
+    fn wait(&self, what: WaitFor) {
+        if !spin(|| self.channel.has(what)) {
+            self.notify_pool();
+            self.channel.sleep(what);
         }
     }
 }
