@@ -13,6 +13,7 @@ mod limits;
 mod memory;
 mod pipe;
 mod pool;
+mod pool_faults;
 mod process;
 mod queue;
 
@@ -46,6 +47,11 @@ fn main() -> ExitCode {
             name: "pool",
             tests: pool::TESTS,
             programs: pool::PROGRAMS,
+        },
+        Suite {
+            name: "pool_faults",
+            tests: pool_faults::TESTS,
+            programs: pool_faults::PROGRAMS,
         },
         Suite {
             name: "limits",
