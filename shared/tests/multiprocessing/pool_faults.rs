@@ -738,7 +738,7 @@ fn what_a_result_does_as_it_is_decoded_holds_nobody_up() {
 
 fn next_timeout_does_not_wait_for_many_items() {
     let pool = Pool::new(2).unwrap();
-    let slow = (0..100).inspect(|_| thread::sleep(SHORT));
+    let slow = (0..100).inspect(|_| thread::sleep(2 * SHORT));
     let mut results = pool.imap(square, slow);
     for n in 0..3 {
         let result = loop {

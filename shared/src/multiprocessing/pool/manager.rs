@@ -560,14 +560,17 @@ impl Worker {
         self.channel.stop();
     }
 
-    /// Ends the process, whatever it does.
+    /// Ends the process, whatever it does, and does not wait for its end.
     fn kill(&mut self) {
-        if self.child.signal(libc::SIGKILL).is_ok() {
+        // Signal 0 only asks whether a signal may be sent.
+        if self.child.signal(0).is_ok() {
+            _ = self.child.signal(libc::SIGKILL);
             return;
         }
-        // This process may signal it no more, because one of them has changed
-        // its user. The system kills it nevertheless when the socket is shut,
-        // unless it has closed its end; then it ends after its task.
+        // It may not, because this process or that one has changed its user.
+        // The system kills the worker nevertheless when the socket is shut. If
+        // a task has closed the worker's end of it, the worker ends when its
+        // task does.
         _ = shutdown(self.child.socket.as_fd().as_raw_fd(), Shutdown::Both);
         self.channel.stop();
     }
