@@ -47,6 +47,8 @@ pub const TESTS: &[(&str, fn())] = named![
     a_pool_whose_workers_were_all_stopped_goes_on_with_them,
     what_a_result_does_as_it_is_decoded_holds_nobody_up,
     next_timeout_does_not_wait_for_many_items,
+    the_text_of_a_panic_that_a_task_caught_is_not_in_the_error_of_another,
+    the_costs_in_descriptors_and_threads_are_those_of_the_documentation,
 ];
 
 pub const PROGRAMS: &[(&str, fn())] = named![
@@ -633,11 +635,8 @@ fn nothing_but_the_result_of_a_stopped_worker_is_waited_for() {
     let more = at_once(|| pool.map_async(square, 0..1_000)).unwrap();
     let large = at_once(|| pool.apply_async(|text: String| text.len(), ("x".repeat(MIB),)));
     let large = large.unwrap();
-    for result in [&held] {
-        at_once(|| assert!(!result.ready() && !result.wait(SHORT)));
-        let late = at_once(|| result.get_timeout(SHORT));
-        assert!(matches!(late, Err(Error::Timeout)));
-    }
+    at_once(|| assert!(!held.ready() && !held.wait(SHORT)));
+    at_once(|| assert!(matches!(held.get_timeout(SHORT), Err(Error::Timeout))));
     at_once(|| assert!(matches!(more.get_timeout(SHORT), Err(Error::Timeout))));
     // What was there before may be had.
     while let Some(Ok(_)) = at_once(|| later.next_timeout(SHORT)) {}
@@ -752,4 +751,38 @@ fn next_timeout_does_not_wait_for_many_items() {
     }
     drop(results);
     is_well(&pool);
+}
+
+fn the_text_of_a_panic_that_a_task_caught_is_not_in_the_error_of_another() {
+    let pool = Pool::new(1).unwrap();
+    let catches = || panic::catch_unwind(|| panic!("it was caught")).is_err();
+    // The hook sees no panic that is resumed.
+    let resumes = || -> () { panic::resume_unwind(Box::new("its own text")) };
+    for _ in 0..3 {
+        assert!(pool.apply(catches, ()).unwrap());
+        let error = pool.apply(resumes, ()).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("caught"), "{text}");
+        assert!(text.contains("its own text"), "{text}");
+    }
+    let catches_and_fails = || -> () {
+        assert!(panic::catch_unwind(|| panic!("it was caught")).is_err());
+        panic!("it was not")
+    };
+    let error = pool.apply(catches_and_fails, ()).unwrap_err();
+    assert!(error.to_string().contains("it was not"), "{error}");
+}
+
+fn the_costs_in_descriptors_and_threads_are_those_of_the_documentation() {
+    let count = |folder| fs::read_dir(folder).unwrap().count();
+    let (fds, threads) = ("/proc/self/fd", "/proc/self/task");
+    let before = (count(fds), count(threads));
+    for processes in [1, 2, 8] {
+        let pool = Pool::new(processes).unwrap();
+        is_well(&pool);
+        let now = (count(fds), count(threads));
+        assert_eq!(now, (before.0 + 3 + 3 * processes, before.1 + 2));
+        drop(pool);
+        within(LONG, || (count(fds), count(threads)) == before).unwrap();
+    }
 }

@@ -1,4 +1,4 @@
-//! The tasks of a pool, and what became of them.
+//! The tasks of one call of a pool, and their results.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -76,8 +76,8 @@ pub(super) fn no_memory(what: &str, size: usize) -> Error {
 }
 
 impl Job {
-    /// A job of one call for each of `args`; `chunk` tells from their number
-    /// how many are one task.
+    /// A job of one call for each of `args`. Given their number, `chunk` returns
+    /// how many of them make one task.
     pub(super) fn new<F, Args, Passing>(
         _target: F,
         args: impl IntoIterator<Item = Args>,
@@ -93,7 +93,7 @@ impl Job {
         if most != Some(expected) {
             return Self::new(_target, args.collect::<Vec<_>>(), chunk);
         }
-        // No more than this is set aside for what an iterator says of itself.
+        // No more than this is allocated on the word of an iterator.
         const MOST: usize = 1 << 20;
         let chunk = chunk(expected);
         let mut args = args.peekable();

@@ -1,3 +1,7 @@
+//! A pool: `mod` has its public types, `job` the tasks of one call and their
+//! results, `manager` the parent's side, `worker` the workers' side, `channel`
+//! the shared memory between the two, and `fork` tells copies of a process.
+
 mod channel;
 mod fork;
 mod job;
@@ -28,16 +32,29 @@ use super::target::{Owned, Target, distance};
 
 /// Processes that wait for tasks: `multiprocessing.Pool`.
 ///
-/// Each worker has a channel of its own. When one dies, the task that it was
-/// doing fails with the cause, and that task alone: what else it was given
-/// goes to others, and a new worker takes its place. Python's pool waits for
-/// ever.
+/// When a worker dies, the task that it was doing fails with the cause, and no
+/// other task does: those that it had not begun go to other workers, and a new
+/// worker takes its place. Python's pool waits for ever. Tasks that a worker
+/// has not begun also go to others if it is stopped, by SIGSTOP or a debugger.
 ///
-/// Workers ignore SIGINT, so that Ctrl-C is the parent's to act on, and end
-/// with their parent. A dropped pool terminates, as leaving `with Pool` does.
+/// A task may do with its process whatever a process can do, close all
+/// descriptors or run another program in its place: this concerns its own
+/// result alone. Workers leave SIGINT, which is Ctrl-C, to the parent, and end
+/// with it. A dropped pool terminates, as at the end of `with Pool`.
 ///
-/// A task costs its encoding and that of its result, and two copies each
-/// through shared memory; there is a system call only to wake who sleeps.
+/// Only the process that made a pool can use it. In a copy made by `fork`, its
+/// methods return [`Error::InvalidInput`] and to drop it ends no worker.
+///
+/// # Costs
+/// A task costs the encoding of its arguments and results and two copies of
+/// each through shared memory. It takes a system call only to wake a worker or
+/// the parent when it sleeps.
+///
+/// A pool has three descriptors and two threads in this process, and three more
+/// descriptors for each worker, so that `ulimit -n 1024` allows some 300
+/// workers. A worker is a process. It takes about half a megabyte, half of which
+/// holds tasks and results on their way, and what its tasks take. It keeps up to
+/// 1 MiB each for the arguments and results of its next task.
 ///
 /// ```
 /// use shared::multiprocessing::{self, Pool};
@@ -53,10 +70,36 @@ use super::target::{Owned, Target, distance};
 ///     Ok(())
 /// }
 /// ```
+///
+/// Its methods block the thread that calls them. Beside tokio they are called
+/// in `spawn_blocking`. The runtime is built after `init`, and so `main` is not
+/// a `#[tokio::main]`, which would run the tasks inside a runtime.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use shared::multiprocessing::{self, Pool};
+///
+/// fn square(n: i32) -> i32 {
+///     n * n
+/// }
+///
+/// async fn run(pool: Arc<Pool>) -> Result<(), Box<dyn std::error::Error>> {
+///     let squares = tokio::task::spawn_blocking(move || pool.map(square, 1..=3));
+///     assert_eq!(squares.await??, [1, 4, 9]);
+///     Ok(())
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     multiprocessing::init();
+///     let pool = Arc::new(Pool::new(2)?);
+///     tokio::runtime::Runtime::new()?.block_on(run(pool.clone()))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
-    /// Starts workers, sees them die, and takes results when nobody waits.
+    /// Starts workers, reaps them, and takes results when no thread waits.
     manager: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -73,7 +116,7 @@ impl Pool {
     /// Starts a pool of `processes` workers: `Pool(4)`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if there are to be none, and as
+    /// [`Error::InvalidInput`] if `processes` is 0, and as
     /// [`PoolBuilder::build`].
     pub fn new(processes: usize) -> Result<Self, Error> {
         Self::builder().processes(processes).build()
@@ -93,10 +136,12 @@ impl Pool {
     /// `pool.apply(square, (3,))`.
     ///
     /// # Errors
-    /// How the task failed: [`Error::Panicked`], [`Error::Killed`],
-    /// [`Error::Exited`], [`Error::Encode`] or [`Error::Decode`]. Or the pool
-    /// takes none: [`Error::Closed`], [`Error::Terminated`],
-    /// [`Error::WorkerStart`].
+    /// If the task failed: [`Error::Panicked`], [`Error::Killed`],
+    /// [`Error::Exited`], [`Error::ExitUnknown`], [`Error::Encode`], or
+    /// [`Error::Decode`], also where there was no memory for its arguments or
+    /// results. If the pool takes no tasks: [`Error::Closed`],
+    /// [`Error::Terminated`], [`Error::WorkerStart`], or
+    /// [`Error::InvalidInput`] in a copy of its process that `fork` made.
     pub fn apply<F, Args, Passing, R>(&self, target: F, args: Args) -> Result<R, Error>
     where
         F: Target<Args, Passing, Output = R>,
@@ -132,10 +177,14 @@ impl Pool {
     /// order: `pool.map(square, [1, 2, 3, 4, 5])`. Each worker is given about
     /// four chunks of items.
     ///
+    /// All items are taken and encoded before the first task is given out, as
+    /// in Python. [`imap`](Self::imap) takes them as results are taken, and is
+    /// the one for items without end or more than there is memory for.
+    ///
     /// # Errors
-    /// As [`apply`](Self::apply), for the first task that is seen to fail. It
-    /// is returned at once. The other chunks are done nevertheless; of its own,
-    /// as in Python, what comes after it is not.
+    /// As [`apply`](Self::apply), for the first task that is seen to fail, at
+    /// once. The rest of its chunk is skipped, as in Python; all other chunks
+    /// are done.
     pub fn map<F, A, R>(
         &self,
         target: F,
@@ -150,11 +199,11 @@ impl Pool {
     }
 
     /// As [`map`](Self::map), in chunks of this many items:
-    /// `pool.map(square, range(1000), 25)`. A chunk is done by one worker, and
-    /// fails as a whole.
+    /// `pool.map(square, range(1000), 25)`. One worker does a chunk, which is a
+    /// single task: if a call fails, so does the chunk.
     ///
     /// # Errors
-    /// As [`map`](Self::map), and [`Error::InvalidInput`] for chunks of none.
+    /// As [`map`](Self::map), and [`Error::InvalidInput`] if `chunk_size` is 0.
     pub fn map_chunked<F, A, R>(
         &self,
         target: F,
@@ -231,7 +280,8 @@ impl Pool {
 
     /// Calls `target` with each item and yields the results in the items'
     /// order: `pool.imap(square, items)`. The items are taken as the results
-    /// are, a bounded number ahead, so there may be infinitely many.
+    /// are, 16 for each worker ahead, so there may be infinitely many. A thread
+    /// that asks for a result takes them, and waits for an iterator that does.
     pub fn imap<F, A, R, I>(&self, target: F, items: I) -> Imap<'_, F, I::IntoIter, R>
     where
         F: Target<(A,), (Owned,), Output = R>,
@@ -248,7 +298,7 @@ impl Pool {
         }
     }
 
-    /// As [`imap`](Self::imap), but yields each result when it is there:
+    /// As [`imap`](Self::imap), but yields each result as soon as it is there:
     /// `pool.imap_unordered(square, items)`.
     pub fn imap_unordered<F, A, R, I>(&self, target: F, items: I) -> Imap<'_, F, I::IntoIter, R>
     where
@@ -264,6 +314,7 @@ impl Pool {
     }
 
     /// Takes no more tasks; the workers end when all are done: `pool.close()`.
+    /// In a copy of the process that made the pool it does nothing.
     pub fn close(&self) {
         if self.shared.check_maker().is_ok() {
             self.shared.close();
@@ -274,8 +325,9 @@ impl Pool {
     /// `pool.join()`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the pool is neither closed nor terminated;
-    /// [`Error::WorkerStart`] if its workers could not start.
+    /// [`Error::InvalidInput`] if the pool is neither closed nor terminated, or
+    /// in a copy of the process that made it; [`Error::WorkerStart`] if its
+    /// workers could not start.
     pub fn join(&self) -> Result<(), Error> {
         self.shared.check_maker()?;
         if self.shared.is_open() {
@@ -298,8 +350,14 @@ impl Pool {
         }
     }
 
-    /// Ends the workers now; what is not done fails with [`Error::Terminated`]:
-    /// `pool.terminate()`.
+    /// Kills the workers and waits for their end: `pool.terminate()`. Tasks that
+    /// are not done fail with [`Error::Terminated`].
+    ///
+    /// It waits no longer than five seconds, for there may be workers that
+    /// cannot be killed: this process may have given up its privileges since it
+    /// started them, or a worker is in a system call that cannot be interrupted.
+    /// Such a worker ends when its task does. In a copy of the process that made
+    /// the pool `terminate` does nothing.
     pub fn terminate(&self) {
         if self.shared.check_maker().is_ok() {
             self.shared.terminate();
@@ -333,14 +391,15 @@ impl Drop for Pool {
 }
 
 impl PoolBuilder {
-    /// How many workers; as many as there are CPUs if it is not said.
+    /// How many workers there are. Without this there are as many as CPUs.
     pub fn processes(mut self, processes: usize) -> Self {
         self.processes = Some(processes);
         self
     }
 
-    /// What each worker calls before its first task. Unlike a task's, its
-    /// arguments may be shared memory, queues and pipes.
+    /// A function that each worker calls before its first task:
+    /// `Pool(initializer=f, initargs=args)`. Unlike a task's, its arguments may
+    /// be shared memory, queues and pipes.
     pub fn initializer<F, Args, Passing>(mut self, initializer: F, args: Args) -> Self
     where
         F: Target<Args, Passing>,
@@ -356,26 +415,29 @@ impl PoolBuilder {
         self
     }
 
-    /// After how many tasks, or chunks of them, a worker is replaced.
+    /// After how many tasks, or chunks of items, a worker is replaced:
+    /// `maxtasksperchild`.
     pub fn max_tasks_per_child(mut self, tasks: usize) -> Self {
         self.max_tasks = Some(tasks);
         self
     }
 
-    /// Starts the workers and waits until they are ready.
+    /// Starts the workers and waits until they are ready, that is, until the
+    /// initializer has returned in each. If it never returns, nor does this.
     ///
     /// # Errors
     /// [`Error::NotInitialized`] if `main` did not call [`init`](super::init);
-    /// [`Error::InvalidInput`] for no workers, or none with a task;
+    /// [`Error::InvalidInput`] if `processes` or `max_tasks_per_child` is 0;
     /// [`Error::Encode`] for an argument of the initializer;
-    /// [`Error::WorkerStart`] if the initializer or the system fails.
+    /// [`Error::WorkerStart`] if the initializer fails or ends its process, or
+    /// the system refuses something. The workers that have started are killed.
     pub fn build(self) -> Result<Pool, Error> {
         let processes = self
             .processes
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         if processes == 0 || self.max_tasks == Some(0) {
             return Err(Error::InvalidInput(
-                "a pool has at least one process, with a task".into(),
+                "`processes` and `max_tasks_per_child` must be at least 1".into(),
             ));
         }
         if !is_initialized() {
@@ -404,7 +466,8 @@ impl PoolBuilder {
     }
 }
 
-/// The result of tasks that may not be done yet: `AsyncResult`.
+/// The result of tasks that may not be done yet: `AsyncResult`. If it is dropped
+/// the tasks are done nevertheless.
 pub struct AsyncResult<T> {
     shared: Arc<Shared>,
     job: Arc<Job>,
@@ -412,13 +475,13 @@ pub struct AsyncResult<T> {
 }
 
 impl<T> AsyncResult<T> {
-    /// Whether [`get`](Self::get) would not wait: `r.ready()`.
+    /// Whether [`get`](Self::get) would return at once: `r.ready()`.
     pub fn ready(&self) -> bool {
         self.job.is_done() || self.shared.check_maker().is_err()
     }
 
-    /// Waits, but not longer than `timeout`, and tells whether the result is
-    /// there: `r.wait(timeout)`.
+    /// Waits for the result, but not longer than `timeout`, and returns whether
+    /// it is there: `r.wait(timeout)`.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.wait_until(deadline(timeout))
     }
@@ -469,7 +532,7 @@ pub struct Imap<'a, F, I, R> {
     pool: &'a Pool,
     target: F,
     items: I,
-    /// What has been given out, or the error why it could not be.
+    /// The tasks that were submitted, or the errors why they could not be.
     window: VecDeque<Result<AsyncResult<R>, Error>>,
     ordered: bool,
 }
@@ -483,6 +546,8 @@ where
 {
     /// Waits for the next result, but not longer than `timeout`:
     /// `it.next(timeout)`. After an [`Error::Timeout`] it can be asked for again.
+    /// If the iterator over the items takes longer than `timeout` for an item,
+    /// so does this.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<R, Error>> {
         self.next_until(deadline(timeout))
     }
@@ -526,5 +591,5 @@ where
     }
 }
 
-/// How many tasks for each worker `imap` is ahead of what is asked for.
+/// How many tasks for each worker `imap` submits ahead of the results.
 const AHEAD: usize = 16;
