@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -41,6 +42,7 @@ pub const TESTS: &[(&str, fn())] = named![
     an_error_for_want_of_descriptors_names_the_limit,
     workers_that_die_are_replaced_beside_those_that_have_done_their_tasks,
     a_task_goes_to_another_worker_if_its_worker_is_stopped,
+    a_task_of_a_stopped_worker_goes_to_another_while_others_come_and_go,
     a_large_argument_goes_to_another_worker_if_its_worker_is_stopped,
     nothing_but_the_result_of_a_stopped_worker_is_waited_for,
     a_worker_that_is_stopped_as_it_ends_is_replaced,
@@ -605,6 +607,27 @@ fn a_task_goes_to_another_worker_if_its_worker_is_stopped() {
         is_well(&pool);
     }
     assert_eq!(children(process::id()), workers);
+}
+
+fn a_task_of_a_stopped_worker_goes_to_another_while_others_come_and_go() {
+    let pool = Pool::new(3).unwrap();
+    let nap = |n: u64| thread::sleep(Duration::from_millis(n));
+    stop(&children(process::id())[..1]);
+    let left = AtomicUsize::new(2);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    pool.apply(nap, (1,)).unwrap();
+                }
+                left.fetch_sub(1, Ordering::Relaxed);
+                // The pool has no rest until the other one has done as much.
+                while left.load(Ordering::Relaxed) > 0 {
+                    pool.apply(nap, (1,)).unwrap();
+                }
+            });
+        }
+    });
 }
 
 fn a_large_argument_goes_to_another_worker_if_its_worker_is_stopped() {

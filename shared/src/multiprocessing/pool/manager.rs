@@ -378,6 +378,7 @@ impl Shared {
                 state.pollers == 0 && state.work(self)
             }) && start.elapsed() < DEATH_CHECK_INTERVAL
             {}
+            self.lock().check_workers();
             rested = self.sleep(rested);
         }
     }
@@ -421,9 +422,9 @@ impl Shared {
         }
     }
 
-    /// Sleeps until the alarm is raised, or it is time for a check, which it
-    /// makes. `rested` is whether the last call ended with a check; returns
-    /// whether this one did.
+    /// Sleeps until the alarm is raised, or it is time to check the workers.
+    /// Returns whether nothing happened until then; `rested` is what the last
+    /// call returned.
     fn sleep(&self, rested: bool) -> bool {
         // Read first, so that what happens from here on ends the sleep.
         let count = self.alarm.count();
@@ -435,8 +436,8 @@ impl Shared {
         }
         let retry =
             state.lacks_workers(self.processes) || state.workers.iter().any(|worker| worker.ended);
-        // An idle pool sleeps for good, but not before a check has found it
-        // idle: each call of `apply` leaves it idle for a moment.
+        // An idle pool sleeps for good, but only if nothing has happened for a
+        // while: each call of `apply` leaves it idle for a moment.
         state.checking = !(rested && state.is_idle());
         let timeout = if retry {
             Some(RETRY)
@@ -446,11 +447,7 @@ impl Shared {
         drop(state);
         let until = timeout.and_then(deadline);
         self.alarm.wait(count, until);
-        let check = is_past(until);
-        if check {
-            self.lock().check_workers();
-        }
-        check
+        is_past(until)
     }
 
     fn notify(&self, state: &State) {
