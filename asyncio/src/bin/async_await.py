@@ -1,4 +1,7 @@
-"""Define a coroutine and await it."""
+"""Define a coroutine and await it.
+
+Changed from the tutorial: type hints, a main guard.
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""Hand items from one task to another and wait until all are dealt with."""
+"""Hand items from one task to another and wait until all are processed.
+
+Changed from the tutorial: type hints, a main guard, the comment in English.
+"""
 
 import asyncio
 
@@ -23,7 +26,7 @@ async def main() -> None:
     consumer_task = asyncio.create_task(consumer(queue))
 
     await producer_task
-    await queue.join()
+    await queue.join()  # wait until all items are processed
     consumer_task.cancel()
 
 

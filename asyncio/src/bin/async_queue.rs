@@ -1,4 +1,4 @@
-//! Hand items from one task to another and wait until all are dealt with.
+//! Hand items from one task to another and wait until all are processed.
 //!
 //! Python: `async_queue.py`
 //! Run: `cargo run -p asyncio --bin async_queue`
@@ -25,13 +25,14 @@ async fn consumer(queue: Arc<Queue<i32>>) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    // A task may outlive the function that spawned it, so each owns a share.
+    // A task may not borrow from `main`, which it may outlive (`spawn` asks
+    // for `'static`), so each task gets an `Arc` of its own.
     let queue = Arc::new(Queue::new());
     let producer_task = tokio::spawn(producer(queue.clone()));
     let consumer_task = tokio::spawn(consumer(queue.clone()));
 
-    producer_task.await?;
-    queue.join().await;
+    producer_task.await?; // an error if the task panicked
+    queue.join().await; // wait until all items are processed
     consumer_task.abort();
     Ok(())
 }

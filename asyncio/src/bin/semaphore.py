@@ -1,4 +1,7 @@
-"""Let at most two of five tasks run at the same time."""
+"""Let at most two of five tasks run at the same time.
+
+Changed from the tutorial: type hints, a main guard, the comment in English.
+"""
 
 import asyncio
 
@@ -11,7 +14,7 @@ async def worker(semaphore: asyncio.Semaphore, num: int) -> None:
 
 
 async def main() -> None:
-    semaphore = asyncio.Semaphore(2)
+    semaphore = asyncio.Semaphore(2)  # at most two tasks run at a time
     tasks = [asyncio.create_task(worker(semaphore, i)) for i in range(5)]
     await asyncio.gather(*tasks)
 

@@ -20,6 +20,6 @@ async fn main() -> anyhow::Result<()> {
         let task = tokio::spawn(worker(i));
         tasks.push(task);
     }
-    try_join_all(tasks).await?;
+    try_join_all(tasks).await?; // an error if a task panicked
     Ok(())
 }

@@ -1,4 +1,7 @@
-"""Hand five numbers to a pool of four processes."""
+"""Hand five numbers to a pool of four processes.
+
+Changed from the tutorial: type hints.
+"""
 
 from multiprocessing import Pool
 

@@ -1,10 +1,14 @@
-"""Start five processes and wait for them."""
+"""Start five processes and wait for them.
+
+Changed from the tutorial: type hints, the worker's docstring in English.
+"""
 
 import multiprocessing
 import os
 
 
 def worker(num: int) -> None:
+    """The task that each process runs."""
     print(f"Worker {num} is running in process {os.getpid()}")
 
 
@@ -12,8 +16,8 @@ if __name__ == "__main__":
     processes = []
     for i in range(5):
         p = multiprocessing.Process(target=worker, args=(i,))
-        p.start()
         processes.append(p)
+        p.start()
 
     for p in processes:
         p.join()

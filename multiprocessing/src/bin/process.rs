@@ -3,22 +3,25 @@
 //! Python: `process.py`
 //! Run: `cargo run -p multiprocessing --bin process`
 //! Differs:
-//! - A worker's failure reaches `join` and `main`; Python's parent exits 0.
+//! - If a worker fails, `join` returns an error, and with it `main` fails.
+//!   Python's `join` returns as ever, and the program exits 0.
 
 use shared::multiprocessing::{self, Process};
 use std::process;
 
+/// The task that each process runs.
 fn worker(num: i32) {
     println!("Worker {num} is running in process {}", process::id());
 }
 
 fn main() -> anyhow::Result<()> {
-    // A child is this program again: `init` runs its worker and ends it.
+    // A child runs this program again: there, `init` calls `worker` and exits.
     multiprocessing::init();
     let mut processes = Vec::new();
     for i in 0..5 {
-        let p = Process::new(worker, (i,)).start()?;
-        processes.push(p);
+        let p = Process::new(worker, (i,));
+        // `start` returns the process that can be joined.
+        processes.push(p.start()?);
     }
 
     for p in processes {

@@ -1,22 +1,26 @@
-"""Hand five items from one process to another through a queue."""
+"""Hand five items from one process to another through a queue.
 
-from multiprocessing import Process, Queue, queues
+Changed from the tutorial: type hints, except for the queue, because `Queue` is
+a function and not a type.
+"""
+
+from multiprocessing import Process, Queue
 
 
-def producer(q: "queues.Queue[int]") -> None:
+def producer(q) -> None:
     for i in range(5):
         q.put(i)
         print(f"Produced {i}")
 
 
-def consumer(q: "queues.Queue[int]") -> None:
+def consumer(q) -> None:
     while not q.empty():
         item = q.get()
         print(f"Consumed {item}")
 
 
 if __name__ == "__main__":
-    q: "queues.Queue[int]" = Queue()
+    q = Queue()
 
     p1 = Process(target=producer, args=(q,))
     p2 = Process(target=consumer, args=(q,))

@@ -4,15 +4,15 @@
 //! Run: `cargo run -p multiprocessing --bin process_queue`
 //! Differs:
 //! - An item is in the queue when `put` returns, so `is_empty` is exact. In
-//!   Python a thread carries it there later, and `empty` may be true.
-//! - `p1.join` never waits for a reader. In Python it waits for ever if more
-//!   than the pipe holds (64 KiB) is in the queue.
+//!   Python a thread writes it to a pipe later; until then `empty` may be true.
+//! - `p1.join` needs no consumer. In Python it deadlocks if the items take more
+//!   than the pipe's 64 KiB, because the producer waits until some are got.
 
 use shared::multiprocessing::{self, Process, Queue};
 
 fn producer(q: &Queue<i32>) {
     for i in 0..5 {
-        // To panic is to raise: the process ends, and `join` says why.
+        // A panic is what an exception is in Python: it ends the process.
         q.put(i).unwrap();
         println!("Produced {i}");
     }
@@ -26,13 +26,16 @@ fn consumer(q: &Queue<i32>) {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init();
+    multiprocessing::init(); // a child calls its target in here, and exits
     let q = Queue::new()?;
 
     let p1 = Process::new(producer, (&q,));
     let p2 = Process::new(consumer, (&q,));
 
-    p1.start()?.join()?;
-    p2.start()?.join()?;
+    let p1 = p1.start()?;
+    p1.join()?;
+
+    let p2 = p2.start()?;
+    p2.join()?;
     Ok(())
 }

@@ -1,14 +1,13 @@
-"""Let five processes add to a number and to an array that they share."""
+"""Let five processes add to a number and to an array that they share.
 
-from multiprocessing import Array, Process, Value
-from multiprocessing.sharedctypes import Synchronized, SynchronizedArray
+Changed from the tutorial: type hints, except for what is shared, because
+`Value` and `Array` are functions and not types.
+"""
+
+from multiprocessing import Process, Value, Array
 
 
-def worker(
-    num: int,
-    shared_num: "Synchronized[int]",
-    shared_arr: "SynchronizedArray[int]",
-) -> None:
+def worker(num: int, shared_num, shared_arr) -> None:
     shared_num.value += num
     for i in range(len(shared_arr)):
         shared_arr[i] += num
@@ -21,11 +20,11 @@ if __name__ == "__main__":
     processes = []
     for i in range(5):
         p = Process(target=worker, args=(i, shared_num, shared_arr))
-        p.start()
         processes.append(p)
+        p.start()
 
     for p in processes:
         p.join()
 
     print("shared_num:", shared_num.value)
-    print("shared_arr:", shared_arr[:])
+    print("shared_arr:", list(shared_arr))

@@ -3,13 +3,15 @@
 //! Python: `shared_memory.py`
 //! Run: `cargo run -p multiprocessing --bin shared_memory`
 //! Differs:
-//! - No update is lost: one guard spans the whole `+=`. Python's takes the
-//!   lock to read and again to write, and what others add in between is lost.
+//! - No update is lost, because the lock is held for the whole `+=`. Python
+//!   takes it once to read and once more to write, and loses what another
+//!   process adds in between.
 
 use shared::multiprocessing::{self, Array, Process, Value};
 
 fn worker(num: i32, shared_num: &Value<i32>, shared_arr: &Array<i32>) {
-    // A guard lives as long as its statement: this line, and all of the loop.
+    // The lock is released at the end of the statement: at the semicolon,
+    // and after the loop, which therefore takes it once for all items.
     *shared_num.lock().unwrap() += num;
     for item in shared_arr.lock().unwrap().iter_mut() {
         *item += num;
@@ -17,14 +19,14 @@ fn worker(num: i32, shared_num: &Value<i32>, shared_arr: &Array<i32>) {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init();
+    multiprocessing::init(); // a child calls its worker in here, and exits
     let shared_num = Value::new(0)?;
     let shared_arr = Array::new([1, 2, 3, 4, 5])?;
 
     let mut processes = Vec::new();
     for i in 0..5 {
-        let p = Process::new(worker, (i, &shared_num, &shared_arr)).start()?;
-        processes.push(p);
+        let p = Process::new(worker, (i, &shared_num, &shared_arr));
+        processes.push(p.start()?);
     }
 
     for p in processes {

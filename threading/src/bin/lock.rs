@@ -2,14 +2,21 @@
 //!
 //! Python: `lock.py`
 //! Run: `cargo run -p threading --bin lock`
+//! Differs:
+//! - The counter is inside the lock and can be reached only by locking it. In
+//!   Python the two are apart: code that forgets `lock` runs all the same, and
+//!   increments are lost.
 
 use std::{sync::Mutex, thread};
 
-// The lock holds what it guards: there is no way to the counter around it.
 static COUNTER: Mutex<i32> = Mutex::new(0);
 
 fn increment_counter() {
-    *COUNTER.lock().unwrap() += 1;
+    // Locked until `counter` goes out of scope, as in the block of `with`.
+    let mut counter = COUNTER.lock().unwrap();
+    let mut temp = *counter;
+    temp += 1;
+    *counter = temp;
 }
 
 fn main() {

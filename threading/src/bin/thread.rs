@@ -3,10 +3,12 @@
 //! Python: `thread.py`
 //! Run: `cargo run -p threading --bin thread`
 //! Differs:
-//! - A worker's panic reaches `join` and `main`; Python's program exits 0.
+//! - If a worker panics, `join` returns an error, and `unwrap` makes `main`
+//!   fail. Python's program prints the exception, goes on, and exits 0.
 
 use std::thread;
 
+/// The task that each thread runs.
 fn worker(num: i32) {
     println!("Worker {num} is running");
 }
@@ -16,7 +18,7 @@ fn main() {
     for i in 0..5 {
         // `move` copies `i`, because the thread may outlive it.
         let t = thread::spawn(move || worker(i));
-        threads.push(t);
+        threads.push(t); // already running, because `spawn` starts it
     }
 
     // Not only for the order of the lines: a thread that nobody joins

@@ -1,4 +1,7 @@
-"""Hand five numbers to a pool of four threads."""
+"""Hand five numbers to a pool of four threads.
+
+Changed from the tutorial: type hints, a main guard.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 

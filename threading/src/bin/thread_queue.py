@@ -1,7 +1,10 @@
-"""Hand five items from one thread to another through a queue."""
+"""Hand five items from one thread to another through a queue.
 
-import queue
+Changed from the tutorial: type hints, a main guard.
+"""
+
 import threading
+import queue
 
 
 def producer(q: queue.Queue[int]) -> None:
@@ -18,12 +21,16 @@ def consumer(q: queue.Queue[int]) -> None:
 
 if __name__ == "__main__":
     q: queue.Queue[int] = queue.Queue()
+    threads = []
 
     t1 = threading.Thread(target=producer, args=(q,))
     t2 = threading.Thread(target=consumer, args=(q,))
 
+    threads.append(t1)
+    threads.append(t2)
+
     t1.start()
     t2.start()
 
-    t1.join()
-    t2.join()
+    for t in threads:
+        t.join()

@@ -1,4 +1,8 @@
-"""Derive a class from Thread and start five of it."""
+"""Derive a class from Thread and start five threads of it.
+
+Changed from the tutorial: `super().__init__()`, where the tutorial has
+`threading.Thread(self)`, which raises AssertionError; type hints, a main guard.
+"""
 
 import threading
 
@@ -16,8 +20,8 @@ if __name__ == "__main__":
     threads = []
     for i in range(5):
         t = MyThread(i)
-        t.start()
         threads.append(t)
+        t.start()
 
     for t in threads:
         t.join()
