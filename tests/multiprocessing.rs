@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         (example!("shared_memory"), "adds up", shared_memory_adds_up),
         (process_queue, "produces, then consumes", queue_keeps_order),
         (process, "differs: a worker's failure", failure_reaches_join),
+        (process, "differs: unbuffered lines", lines_stay_whole),
         (
             process_queue,
             "differs: empty after put",
@@ -125,6 +126,27 @@ fn failure_reaches_join(program: Program) {
             assert_eq!(run.lines().len(), 5);
             assert!(run.stderr.contains("RuntimeError: fails here"));
         }
+    }
+}
+
+/// In Python the line feed is written after the text, and what another process
+/// prints may come in between. Sooner or later it does.
+fn lines_stay_whole(program: Program) {
+    let unbuffered = || run(program.command().env("PYTHONUNBUFFERED", "1")).succeeded();
+    match program.language {
+        Language::Rust => {
+            for _ in 0..RUNS {
+                let run = unbuffered();
+                let lines = run.lines();
+                assert_eq!(lines.len(), 6);
+                assert!(
+                    lines
+                        .iter()
+                        .all(|line| line.matches("process").count() == 1)
+                );
+            }
+        }
+        Language::Python => while !unbuffered().lines().contains(&"") {},
     }
 }
 

@@ -10,6 +10,9 @@ use std::{env, fs};
 
 use tests::{Running, Suite, command, python, run};
 
+/// What a docstring stands between.
+const QUOTES: &str = "\"\"\"";
+
 /// A command may have to build everything first.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -136,8 +139,7 @@ fn map_of_names() {
             }
         }
     }
-    // Some only name types, and `queue` may also be a variable.
-    names.retain(|name| !name.contains("queues") && !name.contains("sharedctypes"));
+    // `queue` may also be a variable.
     names.retain(|name| !name.starts_with("queue.") || name == "queue.Queue");
     assert!(names.len() > 15, "{names:?}");
     for name in names {
@@ -145,8 +147,9 @@ fn map_of_names() {
     }
 }
 
-/// A header, a guard, the names of its counterpart in their order, half again
-/// its lines at most, 80 columns.
+/// A header, a docstring that says what the tutorial has otherwise, a main
+/// guard, the names of its counterpart in their order and with their
+/// docstrings, half again its lines at most, 80 columns.
 fn form_of_examples() {
     for example in examples() {
         let (section, name) = section_and_name(&example);
@@ -167,16 +170,37 @@ fn form_of_examples() {
         );
         assert_eq!(
             definitions(&rust, ["fn ", "struct "]),
-            definitions(&python, ["def ", "class "])
+            definitions(&python, ["def ", "class "]),
+            "the names of {name}"
         );
+        assert_eq!(
+            documented(&rust, "/// ", ""),
+            documented(&python, QUOTES, QUOTES),
+            "the docstrings of {name}'s functions"
+        );
+        let (docstring, code) = python.split_once("\n\"\"\"\n\n").expect(name);
         assert!(
-            2 * rust.lines().count() <= 3 * python.lines().count(),
-            "{name}.rs is long"
+            docstring.contains("\n\nChanged from the tutorial: "),
+            "the docstring of {name}.py"
         );
+        // Of the docstring only the title counts, and an empty line after it.
+        let lines = 2 + code.lines().count();
+        assert!(2 * rust.lines().count() <= 3 * lines, "{name}.rs is long");
+        // As in the tutorial, what is started has been stored before.
+        if let (Some(store), Some(start)) = (python.find(".append("), python.find(".start()")) {
+            assert!(store < start, "{name}.py starts before it appends");
+        }
         for line in rust.lines().chain(python.lines()) {
             assert!(line.chars().count() <= 80, "in {name}: {line}");
         }
     }
+}
+
+/// The docstrings of functions: the text of each line that begins and ends with
+/// these marks.
+fn documented<'a>(source: &'a str, before: &str, after: &str) -> Vec<&'a str> {
+    let text = |line: &'a str| line.trim_start().strip_prefix(before)?.strip_suffix(after);
+    source.lines().filter_map(text).collect()
 }
 
 /// The names of functions and types, but for those that only one language has.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs;
 use std::process::ExitCode;
 
 use tests::{Language, Program, RUNS, Run, Suite, command, example, numbered, python, run, script};
@@ -9,6 +10,7 @@ use tests::{Language, Program, RUNS, Run, Suite, command, example, numbered, pyt
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     let thread = example!("thread");
+    let lock = example!("lock");
     let thread_subclass = example!("thread_subclass");
     let specifications: [(_, _, fn(Program)); _] = [
         (thread, "ends after its five workers", workers_end_first),
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
             "prints the squares in order",
             pool_squares,
         ),
-        (example!("lock"), "counts a thousand threads", lock_counts),
+        (lock, "counts a thousand threads", lock_counts),
         (
             example!("thread_queue"),
             "consumes what is produced",
@@ -33,10 +35,19 @@ fn main() -> ExitCode {
         suite.prove(example, what, specification);
     }
     suite.prove(thread, "differs: a worker's failure", failure_reaches_join);
+    suite.prove(thread, "differs: unbuffered lines", lines_stay_whole);
     suite.prove(
         thread_subclass,
         "differs: a thread's failure",
         failure_reaches_join,
+    );
+    suite.prove(
+        lock,
+        "differs: the counter without its lock",
+        move |program| match program.language {
+            Language::Rust => does_not_compile_without_lock(lock.source()),
+            Language::Python => loses_increments_without_lock(lock.python),
+        },
     );
     suite.python_test(
         "thread_subclass.py differs: super().__init__() is forgotten",
@@ -104,6 +115,20 @@ fn queue_keeps_order(program: Program) {
     }
 }
 
+/// In Python the line feed is written after the text, and what another thread
+/// prints may come in between. Sooner or later it does.
+fn lines_stay_whole(program: Program) {
+    let unbuffered = || run(program.command().env("PYTHONUNBUFFERED", "1")).succeeded();
+    match program.language {
+        Language::Rust => {
+            for _ in 0..RUNS {
+                five_then_the_end(&unbuffered(), "Worker # is running");
+            }
+        }
+        Language::Python => while !unbuffered().lines().contains(&"") {},
+    }
+}
+
 fn failure_reaches_join(program: Program) {
     match program.language {
         // With a full disk for stdout, each thread panics in its `println!`,
@@ -124,6 +149,44 @@ fn failure_reaches_join(program: Program) {
             assert!(run.stderr.contains("RuntimeError: fails here"));
         }
     }
+}
+
+/// The example compiles as it is, but not if it leaves out the locking.
+fn does_not_compile_without_lock(source: String) {
+    let (locked, unlocked) = ("= COUNTER.lock().unwrap();", "= COUNTER;");
+    assert!(source.contains(locked));
+    let without_lock = source.replace(locked, unlocked);
+    for (name, source) in [("locked", source), ("unlocked", without_lock)] {
+        let path = format!("{}/{name}.rs", env!("CARGO_TARGET_TMPDIR"));
+        fs::write(&path, source).unwrap();
+        let run = run(command("rustc")
+            .args(["--edition=2024", "--emit=metadata", "--out-dir"])
+            .args([env!("CARGO_TARGET_TMPDIR"), &path]));
+        if name == "locked" {
+            run.succeeded();
+        } else {
+            assert_eq!(run.status.code(), Some(1));
+            assert!(
+                run.stderr
+                    .contains("error[E0614]: type `std::sync::Mutex<i32>` cannot be dereferenced")
+            );
+        }
+    }
+}
+
+/// Every thread reads the counter before any of them writes it back, so that
+/// all of them write the same: 1. Nothing complains.
+fn loses_increments_without_lock(path: &str) {
+    let code = "import sys, threading\n\
+        source = open(sys.argv[1]).read()\n\
+        barrier = threading.Barrier(1000)\n\
+        for old, new in ('with lock:', 'if True:'), \
+            ('temp += 1', 'temp += 1; barrier.wait()'):\n\
+        \x20   assert old in source\n\
+        \x20   source = source.replace(old, new)\n\
+        exec(source, {'__name__': '__main__', 'barrier': barrier})";
+    let run = run(python().args(["-c", code, path])).succeeded();
+    assert_eq!(run.stdout, "Final counter value: 1\n");
 }
 
 /// A thread that was not made by `Thread.__init__` cannot start, and

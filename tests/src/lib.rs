@@ -16,6 +16,7 @@ use std::iter;
 use std::mem;
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{LazyLock, Mutex};
@@ -63,6 +64,13 @@ macro_rules! example {
             python: concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/", $name, ".py"),
         }
     };
+}
+
+impl Example {
+    /// The text of its Rust file.
+    pub fn source(&self) -> String {
+        fs::read_to_string(Path::new(self.python).with_extension("rs")).unwrap()
+    }
 }
 
 /// What a program is written in.
