@@ -1,14 +1,13 @@
-//! The charts: how cost grows, both axes logarithmic.
+//! The charts: how the cost grows. Both axes are logarithmic.
 
 use std::fs::create_dir_all;
 use std::path::Path;
 
 use plotters::prelude::*;
 
-use crate::frame::Summary;
+use crate::common::{Result, WORKSPACE};
+use crate::measure::{Curve, Summary};
 use crate::report::si;
-use crate::works::Curve;
-use crate::{Result, WORKSPACE};
 
 /// Red, blue, green, grey.
 const COLORS: [RGBColor; 4] = [
@@ -71,7 +70,7 @@ pub fn draw(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
     Ok(root.present()?)
 }
 
-/// The power of ten below.
+/// The largest power of ten that is not above `value`.
 fn decade(value: f64) -> f64 {
     10f64.powf(value.log10().floor())
 }

@@ -1,6 +1,6 @@
 """The works of the benchmark, done by Python.
 
-`contenders.py WORK N` does the work N times, checks what came out, and prints
+`contenders.py WORK N` does the work N times, checks every result, and prints
 what one operation costs: in seconds, or in bytes where memory is measured.
 """
 
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from multiprocessing.sharedctypes import Synchronized
@@ -20,7 +21,7 @@ from typing import Any
 
 MEBIBYTE = 1 << 20
 
-# Python's quickest way to start a process.
+# The start method that is the quickest.
 fork = multiprocessing.get_context("fork")
 
 
@@ -107,6 +108,68 @@ def pool_tasks_on_workers(n: int) -> float:
     return map_on(n, 1, 10_000, 1)
 
 
+@dataclass
+class Person:
+    id: int
+    age: int
+    name: str
+    email: str
+    city: str
+
+
+NAMES = ["Ada Lovelace", "Alan Turing", "Grace Hopper", "Tony Hoare"]
+EMAILS = [
+    "ada@example.com",
+    "alan.turing@example.org",
+    "grace@example.net",
+    "tony.hoare@example.com",
+]
+CITIES = ["London", "Wilmslow", "New York", "Cambridge"]
+
+
+def person(id: int) -> Person:
+    i = id % 4
+    return Person(id, id % 90, NAMES[i], EMAILS[i], CITIES[i])
+
+
+def birthday(person: Person) -> Person:
+    person.age += 1
+    return person
+
+
+def pool_map_people(times: int) -> float:
+    people = [person(id) for id in range(20_000)]
+    with fork.Pool(2) as p:
+        results = p.map(birthday, people)
+
+        def work() -> None:
+            nonlocal results
+            for _ in range(times):
+                results = p.map(birthday, people)
+
+        elapsed = per_operation(times * len(people), work)
+    assert results == [birthday(person(id)) for id in range(len(people))]
+    return elapsed
+
+
+def count_words(line: str) -> int:
+    return len(line.split())
+
+
+def pool_imap_lines(_: int) -> float:
+    def work() -> None:
+        with open(os.environ["BENCH_TEXT"]) as text:
+            counts = list(p.imap(count_words, text, chunksize))
+        assert len(counts) == 400_000
+        assert sum(counts) == 3_000_000
+
+    times = []
+    with fork.Pool(2) as p:
+        for chunksize in [250, 1_000, 4_000, 16_000]:
+            times.append(per_operation(1, work))
+    return min(times)
+
+
 def pool_apply(n: int) -> float:
     with fork.Pool(2) as p:
         assert p.apply(square, (3,)) == 9
@@ -184,6 +247,27 @@ def queue_many(n: int) -> float:
     return elapsed
 
 
+def produce_people(q: "Queue[Person | None]", n: int) -> None:
+    q.put(None)
+    for id in range(n):
+        q.put(person(id))
+
+
+def queue_people(n: int) -> float:
+    q: Queue[Person | None] = fork.Queue()
+    p = fork.Process(target=produce_people, args=(q, n))
+    p.start()
+    assert q.get() is None
+
+    def work() -> None:
+        for id in range(n):
+            assert q.get() == person(id)
+
+    elapsed = per_operation(n, work)
+    p.join()
+    return elapsed
+
+
 def produce_bytes(q: "Queue[bytes]", size: int, n: int) -> None:
     q.put(b"")
     for i in range(n):
@@ -195,6 +279,7 @@ def queue_of_bytes(size: int, n: int) -> float:
     p = fork.Process(target=produce_bytes, args=(q, size, n))
     p.start()
     assert q.get() == b""
+    time.sleep(0.001)  # The producer begins a moment before its consumer.
 
     def work() -> None:
         for i in range(n):
@@ -210,7 +295,7 @@ def queue_mebibytes(n: int) -> float:
     return queue_of_bytes(MEBIBYTE, n)
 
 
-def queue_item_size(size: int) -> float:
+def queue_bytes_of_size(size: int) -> float:
     return queue_of_bytes(size, max(8, min(10_000, 64 * MEBIBYTE // size)))
 
 

@@ -1,7 +1,6 @@
-//! The fourteen examples as whole processes, beside their Python counterparts.
+//! The fourteen examples of the tutorial, each a whole process, beside their
+//! Python counterparts.
 
-use std::env;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -9,16 +8,20 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::unistd::alarm;
 use tests::command;
 
-use crate::frame::{Summary, Unit};
-use crate::report::{Report, progress};
-use crate::{Result, WORKSPACE, python};
+use crate::cargo::{self, Profile};
+use crate::common::{Result, WORKSPACE};
+use crate::load::Load;
+use crate::measure::{Summary, Unit, WATCHDOG};
+use crate::python;
+use crate::report::Report;
 
 pub struct Example {
     package: &'static str,
     pub name: &'static str,
-    /// The seconds that it sleeps, which are not its cost.
+    /// The seconds that it sleeps, which are not counted as its cost.
     sleeps: u32,
-    /// What it prints, without process ids; # stands for 0 to 4.
+    /// The lines that it prints, without process ids. A line with # stands for
+    /// five lines, with 0 to 4 in its place.
     lines: &'static [&'static str],
 }
 
@@ -61,77 +64,67 @@ pub const EXAMPLES: [Example; 14] = {
     ]
 };
 
-/// Builds the release binaries, each section by itself as a user would, and
-/// tells in which folder they are: this program's.
-pub fn build() -> Result<PathBuf> {
-    let program = env::current_exe()?;
-    let folder = program.parent().ok_or("no folder")?;
-    let target = folder.parent().ok_or("no target folder")?;
+/// Builds the release programs, each section by itself as a user would.
+pub fn build() -> Result<()> {
     for package in ["multiprocessing", "threading", "asyncio"] {
-        progress(format!("cargo build --release -p {package}"));
-        let mut cargo = Command::new(env::var("CARGO").unwrap_or("cargo".to_string()));
-        cargo.args(["build", "--quiet", "--release", "-p", package]);
-        cargo.arg("--target-dir").arg(target).current_dir(WORKSPACE);
-        if !cargo.status()?.success() {
-            return Err(format!("cargo build --release -p {package} failed").into());
-        }
+        cargo::build(Profile::Release, &["-p", package])?;
     }
-    Ok(folder.to_path_buf())
+    Ok(())
+}
+
+/// What an example and its Python counterpart have cost so far.
+#[derive(Default)]
+pub struct Costs {
+    ours: Samples,
+    python: Samples,
+    /// In how many runs Python did not print what it should.
+    wrong: usize,
+    load: Load,
+}
+
+#[derive(Default)]
+struct Samples {
+    times: Vec<f64>,
+    memory: Vec<f64>,
 }
 
 impl Example {
-    /// Runs both programs in turn and reports what they cost.
-    pub fn measure(&self, folder: &Path, urls: &[String], report: &mut Report) -> Result<()> {
-        let rounds = if self.sleeps > 0 { 3 } else { 7 };
-        let program = folder.join(self.name);
-        let script = format!("{WORKSPACE}/{}/src/bin/{}.py", self.package, self.name);
-        let urls = if self.name == "fetch" { urls } else { &[] };
-        let (mut ours, mut theirs) = (Costs::default(), Costs::default());
-        let (mut python, mut wrong) = (python::exists(), 0);
-        for round in 1..=rounds {
-            progress(format!("{}, round {round} of {rounds}", self.name));
-            if !self.run(Command::new(&program).args(urls), &mut ours)? {
-                return Err(format!("{} did not print what it should", self.name).into());
-            }
-            if python {
-                match self.run(tests::python().arg(&script).args(urls), &mut theirs) {
-                    Ok(right) => wrong += usize::from(!right),
-                    Err(_) => python = false,
-                }
-            }
-        }
-
-        let (time, memory) = ours.summaries()?;
-        let mut row = vec![
-            self.name.to_string(),
-            Unit::Time.show_with_spread(&time),
-            Unit::Memory.show_with_spread(&memory),
-        ];
-        if python {
-            let (their_time, their_memory) = theirs.summaries()?;
-            let faster = their_time.median / time.median;
-            let smaller = their_memory.median / memory.median;
-            let judged = report.judge(faster > 1.0 && smaller > 1.0);
-            let wrong = match wrong {
-                0 => String::new(),
-                _ => format!(", wrong in {wrong} of {rounds} runs"),
-            };
-            row.extend([
-                Unit::Time.show_with_spread(&their_time) + &wrong,
-                Unit::Memory.show_with_spread(&their_memory),
-                format!("{faster:.1} × faster, {smaller:.1} × smaller, {judged}"),
-            ]);
-        } else {
-            row.extend(["could not run", "", "not measured"].map(String::from));
-        }
-        report.row(&row);
-        Ok(())
+    pub fn needs_aiohttp(&self) -> bool {
+        self.name == "fetch"
     }
 
-    /// Runs a program through [`run`]; tells whether it printed the right lines,
-    /// in whatever order.
-    fn run(&self, program: &Command, costs: &mut Costs) -> Result<bool> {
-        alarm::set(60);
+    /// Whether it is measured in this round; the first is number 1.
+    pub fn has_round(&self, round: usize) -> bool {
+        self.sleeps == 0 || round <= 3
+    }
+
+    /// Runs both programs.
+    pub fn measure(&self, urls: &[String], costs: &mut Costs) -> Result<()> {
+        let program = Profile::Release.folder()?.join(self.name);
+        let script = format!("{WORKSPACE}/{}/src/bin/{}.py", self.package, self.name);
+        let urls = if self.name == "fetch" { urls } else { &[] };
+        let Costs {
+            ours,
+            python,
+            wrong,
+            load,
+        } = costs;
+        load.during(|| {
+            if !self.run(Command::new(&program).args(urls), ours)? {
+                return Err(format!("{} did not print what it should", self.name).into());
+            }
+            if python::exists() {
+                let right = self.run(python::command()?.arg(&script).args(urls), python)?;
+                *wrong += usize::from(!right);
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs a program through [`run`] and returns whether it printed the right
+    /// lines, in whatever order.
+    fn run(&self, program: &Command, samples: &mut Samples) -> Result<bool> {
+        alarm::set(WATCHDOG);
         let output = command("/proc/self/exe")
             .args(["--child", "run"])
             .arg(program.get_program())
@@ -144,10 +137,9 @@ impl Example {
             .split_once('\n')
             .ok_or(format!("{program:?} failed"))?;
         let (time, memory) = cost.split_once(' ').ok_or("no cost")?;
-        costs
-            .times
-            .push(time.parse::<f64>()? - f64::from(self.sleeps));
-        costs.memory.push(memory.parse()?);
+        let time = time.parse::<f64>()? - f64::from(self.sleeps);
+        samples.times.push(time);
+        samples.memory.push(memory.parse()?);
 
         let lines = printed
             .lines()
@@ -166,25 +158,66 @@ impl Example {
     }
 }
 
-#[derive(Default)]
-struct Costs {
-    times: Vec<f64>,
-    memory: Vec<f64>,
+/// Adds the examples' table to the report.
+pub fn report(examples: &[Example], costs: &[Costs], report: &mut Report) -> Result<()> {
+    let columns = [
+        "example",
+        "ours",
+        "its peak memory",
+        "Python",
+        "its peak memory",
+        "goal: faster and smaller than Python",
+        "remarks",
+    ];
+    report.head(
+        "The examples: whole processes, without the time they sleep",
+        &columns,
+    );
+    for (example, costs) in examples.iter().zip(costs) {
+        let (time, memory) = costs.ours.summaries().ok_or("an example was never run")?;
+        let mut row = vec![
+            example.name.to_string(),
+            Unit::Time.show_with_spread(&time),
+            Unit::Memory.show_with_spread(&memory),
+        ];
+        if let Some((their_time, their_memory)) = costs.python.summaries() {
+            let faster = their_time.median / time.median;
+            let smaller = their_memory.median / memory.median;
+            let judged = report.judge(faster > 1.0 && smaller > 1.0);
+            row.extend([
+                Unit::Time.show_with_spread(&their_time),
+                Unit::Memory.show_with_spread(&their_memory),
+                format!("{faster:.1} × faster, {smaller:.1} × smaller, {judged}"),
+            ]);
+        } else {
+            row.extend(["", "", "not measured"].map(String::from));
+        }
+        let wrong = (costs.wrong > 0).then(|| {
+            let runs = costs.python.times.len();
+            format!(
+                "Python's output was wrong in {} of {runs} runs.",
+                costs.wrong
+            )
+        });
+        let remarks: Vec<String> = wrong.into_iter().chain(costs.load.remark()).collect();
+        row.push(remarks.join("<br>"));
+        report.row(&row);
+    }
+    Ok(())
 }
 
-impl Costs {
-    fn summaries(self) -> Result<(Summary, Summary)> {
-        let summary = |samples| Summary::of(samples).ok_or("never run");
-        Ok((summary(self.times)?, summary(self.memory)?))
+impl Samples {
+    fn summaries(&self) -> Option<(Summary, Summary)> {
+        Some((Summary::of(&self.times)?, Summary::of(&self.memory)?))
     }
 }
 
-/// Runs a program and prints a line of its wall time and the peak memory of its
-/// largest process, then what it printed. This is a process of its own since a
-/// program's peak memory is told to be no less than that of its starter, here
-/// 3 MB.
+/// Runs a program. Prints its wall time and the peak memory of its largest
+/// process on one line, then what the program printed. This is a role that needs
+/// a process of its own, because the kernel says that a program has used no
+/// less memory than the process that started it: here 3 MB.
 pub fn run(program: &str, args: &[&str]) -> Result<()> {
-    // A thousand threads reserve more than that for their stacks.
+    // The stacks of a thousand threads are more than the benchmark's own limit.
     let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
     setrlimit(Resource::RLIMIT_DATA, hard, hard)?;
     let start = Instant::now();

@@ -1,18 +1,20 @@
-//! The works written with system calls and nothing else: what the machine
-//! allows, with no promise kept.
+//! The works done with bare system calls. They keep none of the promises that
+//! `shared` makes, so they show what the machine allows.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{ErrorKind, Read, Write, stdin, stdout};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::frame::per_operation;
+use crate::common::{MEBIBYTE, Result, start_role};
 use crate::robust::Counter;
-use crate::{MEBIBYTE, Result, child};
+use crate::timing::per_operation;
 
 pub fn process_start(n: usize) -> Result<f64> {
     per_operation(n, || {
@@ -38,7 +40,7 @@ pub fn pool_workers(n: usize) -> Result<f64> {
 
 fn run_side_by_side(processes: usize) -> Result<()> {
     let children: Vec<Child> = (0..processes)
-        .map(|_| child("exit", &[], Stdio::null(), Stdio::null()))
+        .map(|_| start_role("exit", &[], Stdio::null(), Stdio::null()))
         .collect::<Result<_>>()?;
     for mut child in children {
         assert!(child.wait()?.success());
@@ -46,15 +48,16 @@ fn run_side_by_side(processes: usize) -> Result<()> {
     Ok(())
 }
 
-pub fn queue_mebibytes(n: usize) -> Result<f64> {
+pub fn copies_of_a_mebibyte(n: usize) -> Result<f64> {
     copy_in_and_out(MEBIBYTE, n)
 }
 
-pub fn queue_item_size(size: usize) -> Result<f64> {
+pub fn copies_of_size(size: usize) -> Result<f64> {
     copy_in_and_out(size, (256 * MEBIBYTE / size).min(MEBIBYTE))
 }
 
-/// The two copies that no queue of bytes can do without.
+/// The two copies that no queue of bytes can do without: into shared memory and
+/// out of it.
 fn copy_in_and_out(size: usize, n: usize) -> Result<f64> {
     let (mut put, mut ring, mut got) = (vec![0; size], vec![0; size], vec![0; size]);
     per_operation(n, || {
@@ -63,6 +66,28 @@ fn copy_in_and_out(size: usize, n: usize) -> Result<f64> {
             black_box(&mut ring).copy_from_slice(black_box(&put));
             black_box(&mut got).copy_from_slice(black_box(&ring));
             assert_eq!(got[0], i as u8);
+        }
+        Ok(())
+    })
+}
+
+/// A backlog of 256 MiB in fresh shared memory, written and read with system
+/// calls and never mapped, which is the cheapest way that is known. What has
+/// been read is given back to the system.
+pub fn backlog_of_size(size: usize) -> Result<f64> {
+    let n = 256 * MEBIBYTE / size;
+    let file = File::from(memfd_create("backlog", MFdFlags::MFD_CLOEXEC)?);
+    let (mut put, mut got) = (vec![0; size], vec![0; size]);
+    let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    per_operation(n, || {
+        for i in 0..n {
+            put[0] = i as u8;
+            file.write_all_at(&put, (i * size) as u64)?;
+        }
+        for i in 0..n {
+            file.read_exact_at(&mut got, (i * size) as u64)?;
+            assert_eq!(got[0], i as u8);
+            fallocate(&file, punch, (i * size) as i64, size as i64)?;
         }
         Ok(())
     })
@@ -78,7 +103,7 @@ pub fn pipe_large(n: usize) -> Result<f64> {
 
 fn echo_of(size: usize, n: usize) -> Result<f64> {
     let (mut socket, theirs) = UnixStream::pair()?;
-    let mut child = child(
+    let mut child = start_role(
         "echo",
         &[&size.to_string()],
         OwnedFd::from(theirs),
@@ -101,7 +126,7 @@ fn echo_of(size: usize, n: usize) -> Result<f64> {
     Ok(elapsed)
 }
 
-/// The child's part: stdin is the socket.
+/// What the child does; its stdin is the socket.
 pub fn echo(size: &str) -> Result<()> {
     let mut socket = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
     let mut item = vec![0; size.parse()?];
@@ -125,7 +150,7 @@ pub fn value_shared(n: usize) -> Result<f64> {
     let file = shared_file()?;
     let counter = Counter::create(&file)?;
     let (mut socket, theirs) = UnixStream::pair()?;
-    let mut child = child("increment", &[&n.to_string()], OwnedFd::from(theirs), file)?;
+    let mut child = start_role("increment", &[&n.to_string()], OwnedFd::from(theirs), file)?;
     let mut signal = [0];
     socket.read_exact(&mut signal)?;
     let elapsed = per_operation(2 * n, || {
@@ -138,7 +163,7 @@ pub fn value_shared(n: usize) -> Result<f64> {
     Ok(elapsed)
 }
 
-/// The child's part: stdin is the socket, stdout the shared file.
+/// What the child does; its stdin is the socket, its stdout the shared file.
 pub fn increment_on_signal(n: &str) -> Result<()> {
     let mut socket = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
     let counter = Counter::open(&stdout().as_fd().try_clone_to_owned()?.into())?;

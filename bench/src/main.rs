@@ -1,147 +1,243 @@
-//! Measures `shared` against Python, its Rust peers and bare system calls: the
-//! same work, in the same run, turn by turn, every result checked.
+//! Measures `shared` and the examples beside Python, other crates and bare
+//! system calls. All of them do the same work in the same run, take turns, and
+//! have every result checked.
 //!
-//!     cargo run --release -p bench              # all; writes bench/RESULTS.md
-//!     cargo run --release -p bench -- queue     # what has "queue" in its name
-//!     cargo run --release -p bench -- examples  # the fourteen, or one by its name
+//!     cargo run --release -p bench            # every row; see `--help`
+//!     cargo run --release -p bench -- queue   # the rows with "queue" in their names
+//!
+//! The files, from the bottom up, each of which uses only those before it:
+//!
+//! - `common`, `timing`, `progress` and `load` serve all others.
+//! - `inputs` has what the works are done on. `cargo` and `python` prepare the
+//!   programs of others.
+//! - `ours`, `peers`, `limits` (with `robust`), `pages` and `contenders.py` have
+//!   the works themselves, as each contender does them.
+//! - `measure` says what a work is, and runs its contenders.
+//! - `works` is the list of all works, with their goals.
+//! - `report` prints, and `chart` draws, what was measured.
+//! - `examples` measures the fourteen examples of the tutorial.
+//! - `options` and `selection` find out what is asked for, and `main` does it.
 
 #![deny(unsafe_code)]
 
+mod cargo;
 mod chart;
+mod common;
 mod examples;
-mod frame;
+mod inputs;
 mod limits;
+mod load;
+mod measure;
+mod options;
 mod ours;
+mod pages;
 mod peers;
+mod progress;
 mod python;
 mod report;
 #[expect(unsafe_code, reason = "POSIX's robust mutex has no safe wrapper")]
 mod robust;
+mod selection;
+mod timing;
 mod works;
 
 use std::env;
-use std::error::Error;
-use std::process::{Child, Command, Stdio};
+use std::io::{Write, stdout};
+use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tests::{Server, respond};
 
-use crate::examples::EXAMPLES;
-use crate::peers::ipc_channel;
-use crate::report::Report;
+use common::{GIBIBYTE, Result};
+use examples::{Costs, Example};
+use measure::{Curve, Effort, Work};
+use options::{HELP, Options};
+use peers::ipc_channel;
+use progress::Progress;
+use report::Report;
+use selection::Selection;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const MEBIBYTE: usize = 1 << 20;
-const GIBIBYTE: u64 = 1 << 30;
-
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if let ["--child", role @ ..] = &args[..] {
-        return play(role);
-    }
-    shared::multiprocessing::init();
-    procspawn::init();
-    if cfg!(debug_assertions) {
-        return Err("only a release build tells anything: cargo run --release -p bench".into());
-    }
-    bench(&args)
-}
-
-/// Measures whatever has one of the given words in its name.
-fn bench(words: &[&str]) -> Result<()> {
-    let chosen = |name: &str| {
-        let name = name.to_lowercase();
-        words.is_empty() || words.iter().any(|word| name.contains(&word.to_lowercase()))
+    let done = match args[..] {
+        ["--child", ref role @ ..] => play(role),
+        _ => bench(),
     };
-    let mut works = works::works();
-    works.retain(|work| chosen(work.name));
-    let mut curves = works::curves();
-    curves.retain(|curve| chosen(curve.work.name));
-    let mut examples = Vec::from(EXAMPLES);
-    examples.retain(|example| {
-        words.is_empty() || words.contains(&example.name) || words.contains(&"examples")
-    });
-    let folder = if examples.is_empty() {
-        None
-    } else {
-        Some(examples::build()?)
-    };
-
-    // Nobody takes more memory than this, whatever goes wrong.
-    let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
-    setrlimit(Resource::RLIMIT_DATA, hard.min(GIBIBYTE), hard)?;
-
-    let mut report = Report::new()?;
-    if !works.is_empty() {
-        let columns = [
-            "work",
-            "ours",
-            "Python",
-            "Rust peers",
-            "limit",
-            "goal",
-            "reached",
-        ];
-        report.head("Works", &columns);
-    }
-    for work in works {
-        report.work(&work, &work.measure()?);
-    }
-    if let Some(folder) = folder {
-        let columns = [
-            "example",
-            "ours",
-            "its peak memory",
-            "Python",
-            "its peak memory",
-            "goal",
-        ];
-        report.head("Examples: the whole process, less what it sleeps", &columns);
-        let server =
-            Server::start(|target, _, stream| respond(stream, "200 OK", "", target.as_bytes()));
-        let urls = ["/one", "/two", "/three"].map(|target| server.url(target));
-        for example in examples {
-            example.measure(&folder, &urls, &mut report)?;
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::clear();
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
         }
     }
-    for curve in curves {
-        let points = curve.work.measure_growth(&curve.sizes)?;
-        report.curve(&curve, &points);
-        if words.is_empty() {
-            chart::draw(&curve, &points)?;
-        }
-    }
-    if words.is_empty() {
-        report.write()?;
-    }
-    Ok(())
 }
 
-/// Starts this program again in a role that needs a process of its own.
-fn child(
-    role: &str,
-    args: &[&str],
-    stdin: impl Into<Stdio>,
-    stdout: impl Into<Stdio>,
-) -> Result<Child> {
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["--child", role]).args(args);
-    Ok(command.stdin(stdin).stdout(stdout).spawn()?)
-}
-
+/// What this program does in a process that `common::start_role` has started.
 fn play(role: &[&str]) -> Result<()> {
     match *role {
         ["exit"] => Ok(()),
         ["echo", size] => limits::echo(size),
         ["increment", n] => limits::increment_on_signal(n),
         ["ipc-produce", server, n] => ipc_channel::produce(server, n),
+        ["ipc-produce-people", server, n] => ipc_channel::produce_people(server, n),
         ["ipc-produce-bytes", server, size, n] => ipc_channel::produce_bytes(server, size, n),
         ["ipc-echo", server] => ipc_channel::echo(server),
         ["ipc-echo-bytes", server] => ipc_channel::echo_bytes(server),
         ["run", program, ref args @ ..] => examples::run(program, args),
-        _ => Err(format!("no such role: {role:?}").into()),
+        _ => Err(format!("there is no role {role:?}").into()),
     }
+}
+
+fn bench() -> Result<()> {
+    shared::multiprocessing::init();
+    procspawn::init();
+    let options = Options::parse(env::args().skip(1))?;
+    if options.help {
+        return Ok(writeln!(stdout(), "{HELP}")?);
+    }
+    let selection = Selection::new(&options)?;
+    if options.list {
+        for (group, row) in selection.rows() {
+            writeln!(stdout(), "{group:8}  {row}")?;
+        }
+        return Ok(());
+    }
+    if cfg!(debug_assertions) {
+        return Err("a dev build says nothing about speed: cargo run --release -p bench".into());
+    }
+    prepare(&options, &selection)?;
+
+    // A fault may cost no process more memory than this.
+    let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+    setrlimit(Resource::RLIMIT_DATA, hard.min(GIBIBYTE), hard)?;
+
+    let effort = match options.short {
+        true => Effort::SHORT,
+        false => Effort::FULL,
+    };
+    let mut report = Report::new()?;
+    let mut progress = Progress::new();
+    measure_works(&selection.works, &effort, &mut report, &mut progress)?;
+    measure_examples(&selection.examples, &effort, &mut report, &mut progress)?;
+    for curve in &selection.curves {
+        measure_curve(
+            curve,
+            &effort,
+            options.is_full(),
+            &mut report,
+            &mut progress,
+        )?;
+    }
+    progress::clear();
+    if options.is_full() {
+        report.write()?;
+        eprintln!("bench/RESULTS.md and bench/charts are rewritten.");
+    }
+    Ok(())
+}
+
+/// Makes what the rows need, before anything is measured.
+fn prepare(options: &Options, selection: &Selection) -> Result<()> {
+    let rows = selection.rows().count();
+    match options.is_full() {
+        true => eprintln!(
+            "{rows} rows take about a quarter of an hour. \
+             At the end bench/RESULTS.md and bench/charts are rewritten."
+        ),
+        false => eprintln!(
+            "This run leaves bench/RESULTS.md and bench/charts as they are. \
+             Rows to measure: {rows}."
+        ),
+    }
+    if !options.without_python {
+        python::find(selection.needs_aiohttp())?;
+    }
+    let curves = selection.curves.iter().map(|curve| &curve.work);
+    for work in selection.works.iter().chain(curves) {
+        if let Some(prepare) = work.prepare {
+            prepare()?;
+        }
+    }
+    if !selection.examples.is_empty() {
+        examples::build()?;
+    }
+    Ok(())
+}
+
+/// Each round measures all works once. The rounds of one work are then minutes
+/// apart, so its spread has what changes from one minute to the next, as it
+/// would between two runs.
+fn measure_works(
+    works: &[Work],
+    effort: &Effort,
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<()> {
+    if works.is_empty() {
+        return Ok(());
+    }
+    let turns = works.len() * (effort.rounds + 1);
+    let mut measured = Vec::new();
+    for (i, work) in works.iter().enumerate() {
+        progress.turn(i + 1, turns, work.name);
+        measured.push(work.calibrate(effort, progress)?);
+    }
+    for round in 1..=effort.rounds {
+        for (i, work) in works.iter().enumerate() {
+            progress.turn(works.len() * round + i + 1, turns, work.name);
+            if work.has_round(round) {
+                work.measure(&mut measured[i], progress)?;
+            }
+        }
+    }
+    report.works(works, &measured);
+    Ok(())
+}
+
+fn measure_examples(
+    examples: &[Example],
+    effort: &Effort,
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<()> {
+    if examples.is_empty() {
+        return Ok(());
+    }
+    let server =
+        Server::start(|target, _, stream| respond(stream, "200 OK", "", target.as_bytes()));
+    let urls = ["/one", "/two", "/three"].map(|target| server.url(target));
+    let turns = examples.len() * effort.rounds;
+    let mut costs: Vec<Costs> = examples.iter().map(|_| Costs::default()).collect();
+    for round in 1..=effort.rounds {
+        for (i, example) in examples.iter().enumerate() {
+            progress.turn(examples.len() * (round - 1) + i + 1, turns, example.name);
+            if example.has_round(round) {
+                example.measure(&urls, &mut costs[i])?;
+            }
+        }
+    }
+    examples::report(examples, &costs, report)
+}
+
+fn measure_curve(
+    curve: &Curve,
+    effort: &Effort,
+    draw: bool,
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<()> {
+    let turns = effort.rounds_of_a_curve;
+    progress.turn(1, turns, curve.work.name);
+    let mut measured = curve.calibrate(effort, progress)?;
+    for round in 2..=turns {
+        progress.turn(round, turns, curve.work.name);
+        curve.work.measure(&mut measured, progress)?;
+    }
+    report.curve(curve, &measured);
+    if draw {
+        chart::draw(curve, &measured.summaries())?;
+    }
+    Ok(())
 }

@@ -1,28 +1,18 @@
-//! What is told of the measurements: a Markdown table on stdout as it grows,
-//! progress on stderr, `RESULTS.md` at the end.
+//! What was measured, in words: Markdown tables on stdout, and `RESULTS.md`.
 
+use std::env;
 use std::fs::{read_to_string, write};
-use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-use crate::frame::{Goal, Side, Summary, Unit, Work};
-use crate::works::Curve;
-use crate::{Result, WORKSPACE, python};
-
-/// What a column says where nobody could be measured.
-pub const NO_PYTHON: &str = "no python3";
-
-/// Tells the one who waits what is being measured.
-pub fn progress(what: impl AsRef<str>) {
-    if stderr().is_terminal() {
-        eprint!("\r\x1b[K{}", what.as_ref());
-    }
-}
+use crate::common::{KIBIBYTE, Result, WORKSPACE, output_of};
+use crate::measure::{Bound, Curve, Goal, Measured, Side, Summary, Unit, Work};
+use crate::{cargo, progress, python};
 
 pub struct Report {
-    /// Asked for at the start: the charts change the checkout.
+    /// What was measured with. It is asked for at the start, because drawing
+    /// the charts changes what `git` says.
     machine: String,
     text: String,
     goals: usize,
@@ -40,13 +30,13 @@ impl Report {
     }
 
     pub fn line(&mut self, line: impl AsRef<str>) {
-        progress("");
+        progress::clear();
         println!("{}", line.as_ref());
         self.text.push_str(line.as_ref());
         self.text.push('\n');
     }
 
-    /// A table's head, under its heading.
+    /// Begins a table with its heading and the names of its columns.
     pub fn head(&mut self, heading: &str, columns: &[&str]) {
         self.line(format!("\n## {heading}\n"));
         self.row(columns);
@@ -58,25 +48,44 @@ impl Report {
         self.line(format!("| {} |", cells.join(" | ")));
     }
 
-    /// Counts a goal and says what came of it.
+    /// Counts a goal and says whether it is met.
     pub fn judge(&mut self, met: bool) -> &'static str {
         self.goals += 1;
         self.met += usize::from(met);
         if met { "met" } else { "**not met**" }
     }
 
-    /// A row: what each contender's operation costs and how many times ours
-    /// that is, and what became of the goals.
-    pub fn work(&mut self, work: &Work, measured: &[Summary]) {
-        let contenders = || work.contenders.iter().zip(measured);
-        let of = |name: &str| {
-            let found = contenders().find(|(contender, _)| contender.name == name);
-            found.map(|(_, summary)| summary.median)
+    /// Adds the table of the works.
+    pub fn works(&mut self, works: &[Work], measured: &[Measured]) {
+        let columns = [
+            "work",
+            "ours",
+            "Python",
+            "other crates",
+            "limit",
+            "goal",
+            "reached",
+            "remarks",
+        ];
+        self.head("Works", &columns);
+        for (work, measured) in works.iter().zip(measured) {
+            for point in &measured.summaries() {
+                self.work(work, point, measured.load.remark());
+            }
+        }
+    }
+
+    /// A row says what each contender's operation costs, how many times what
+    /// `ours` costs that is, and which goals are met.
+    fn work(&mut self, work: &Work, point: &[Option<Summary>], load: Option<String>) {
+        let costs = || {
+            let contenders = work.contenders.iter().zip(point);
+            contenders.filter_map(|(contender, summary)| Some((contender, summary.as_ref()?)))
         };
-        let ours = of("ours").unwrap_or(f64::NAN);
+        let ours = cost(work, point, "ours").unwrap_or(f64::NAN);
         let cell = |side| {
-            let contenders = contenders().filter(|(contender, _)| contender.side == side);
-            let shown = contenders.map(|(contender, summary)| {
+            let shown = costs().filter(|(contender, _)| contender.side == side);
+            let shown = shown.map(|(contender, summary)| {
                 let cost = work.unit.show_with_spread(summary);
                 let times = in_brackets(summary.median / ours);
                 match contender.name {
@@ -85,49 +94,72 @@ impl Report {
                     name => format!("{name} {cost}{times}"),
                 }
             });
-            match shown.collect::<Vec<_>>().join("<br>") {
-                none if none.is_empty() && side == Side::Python => NO_PYTHON.to_string(),
-                cell => cell,
-            }
+            shown.collect::<Vec<_>>().join("<br>")
         };
         let mut row = vec![work.name.to_string()];
         row.extend([Side::Ours, Side::Python, Side::Peer, Side::Limit].map(cell));
         let goals = work.goals.iter().map(|goal| goal.show(work.unit));
         row.push(goals.collect::<Vec<_>>().join("<br>"));
-        let reached = work.goals.iter().map(|goal| match goal.reached(of) {
-            Some((reached, met)) => reached + self.judge(met),
-            None => "not measured".to_string(),
-        });
-        row.push(reached.collect::<Vec<_>>().join("<br>"));
+        row.push(self.reached(work, &work.goals, point));
+        row.push(remarks(work, load).join("<br>"));
         self.row(&row);
     }
 
-    pub fn curve(&mut self, curve: &Curve, points: &[Vec<Option<Summary>>]) {
-        let unit = curve.work.unit;
-        let names = curve.work.contenders.iter().map(|contender| contender.name);
-        let columns: Vec<&str> = [curve.of].into_iter().chain(names).collect();
-        self.head(curve.work.name, &columns);
-        for (size, point) in curve.sizes.iter().zip(points) {
+    /// Says how far each goal is reached, and counts it.
+    fn reached(&mut self, work: &Work, goals: &[Goal], point: &[Option<Summary>]) -> String {
+        let reached =
+            goals.iter().map(
+                |goal| match goal.bound.reached(|name| cost(work, point, name)) {
+                    Some((reached, met)) => reached + self.judge(met),
+                    None => "not measured".to_string(),
+                },
+            );
+        reached.collect::<Vec<_>>().join("<br>")
+    }
+
+    /// Adds the table of a curve.
+    pub fn curve(&mut self, curve: &Curve, measured: &Measured) {
+        let work = &curve.work;
+        let names = work.contenders.iter().map(|contender| contender.name);
+        let mut columns: Vec<&str> = [curve.of].into_iter().chain(names).collect();
+        if !work.goals.is_empty() {
+            columns.push("reached");
+        }
+        self.head(work.name, &columns);
+        for (&size, point) in curve.sizes.iter().zip(measured.summaries()) {
             let mut row = vec![size.to_string()];
             row.extend(point.iter().map(|summary| match summary {
-                Some(summary) => unit.show_with_spread(summary),
+                Some(summary) => work.unit.show_with_spread(summary),
                 None => "too slow".to_string(),
             }));
+            if !work.goals.is_empty() {
+                let goals = work.goals.iter().copied();
+                let goals: Vec<Goal> = goals.filter(|goal| goal.from <= size).collect();
+                row.push(self.reached(work, &goals, &point));
+            }
             self.row(&row);
         }
-        self.line(format!(
-            "\n![{}](charts/{}.svg)",
-            curve.work.name, curve.stem
-        ));
+        if !work.goals.is_empty() {
+            let goals = work.goals.iter().map(|goal| goal.show(work.unit));
+            let goals = goals.collect::<Vec<_>>().join("; ");
+            self.line(format!("\nGoal at each size: {goals}."));
+        }
+        for remark in remarks(work, measured.load.remark()) {
+            self.line(format!("\n{remark}"));
+        }
+        self.line(format!("\n![{}](charts/{}.svg)", work.name, curve.stem));
     }
 
     /// Writes `RESULTS.md`.
     pub fn write(&self) -> Result<()> {
         let text = format!(
             "# Results\n\n\
-             Written by `cargo run --release -p bench`: medians of several rounds in which all\n\
-             contenders take turns, ± half the distance between the quartiles. In brackets,\n\
-             how many times ours that costs.\n\n\
+             `cargo run --release -p bench` has written this file. Each figure is the median of\n\
+             several rounds, and ± is the distance to the round that is farthest from it. All\n\
+             contenders of a row take turns in each round, and every result is checked. In\n\
+             brackets is how many times the cost of ours another one's cost is. Two runs on a\n\
+             quiet machine agree if their medians differ by no more than both their spreads;\n\
+             where they may not, the remark on the row says why.\n\n\
              {}\n\n{} of {} goals are met.\n{}",
             self.machine, self.met, self.goals, self.text
         );
@@ -145,11 +177,12 @@ impl Unit {
     }
 
     pub fn show_with_spread(self, summary: &Summary) -> String {
-        let percent = match summary.median {
-            0.0 => 0.0,
-            median => 100.0 * summary.spread / median,
-        };
-        format!("{} ±{percent:.0}%", self.show(summary.median))
+        let cost = self.show(summary.median);
+        match (summary.spread, summary.median) {
+            (None, _) => cost,
+            (Some(_), 0.0) => format!("{cost} ±0%"),
+            (Some(spread), median) => format!("{cost} ±{:.0}%", 100.0 * spread / median),
+        }
     }
 }
 
@@ -161,7 +194,7 @@ fn in_brackets(times: f64) -> String {
     }
 }
 
-/// Three digits and a prefix.
+/// Shows three digits and a prefix.
 pub fn si(value: f64, unit: &str) -> String {
     const PREFIXES: [(&str, f64); 7] = [
         ("G", 1e9),
@@ -186,19 +219,42 @@ pub fn si(value: f64, unit: &str) -> String {
     format!("{value:.digits$} {prefix}{unit}")
 }
 
+/// What an operation costs a contender.
+fn cost(work: &Work, point: &[Option<Summary>], name: &str) -> Option<f64> {
+    let found = work
+        .contenders
+        .iter()
+        .position(|contender| contender.name == name);
+    Some(point[found?]?.median)
+}
+
+fn remarks(work: &Work, load: Option<String>) -> Vec<String> {
+    work.remark
+        .map(String::from)
+        .into_iter()
+        .chain(load)
+        .collect()
+}
+
 impl Goal {
     fn show(self, unit: Unit) -> String {
-        match (self, unit) {
-            (Self::AtMost(cost), Unit::Rate) => format!("≥ {}", unit.show(cost)),
-            (Self::AtMost(cost), _) => format!("≤ {}", unit.show(cost)),
-            (Self::AtMostTimes(factor, other), _) => format!("≤ {factor} × {other}"),
-            (Self::TimesAheadOf(1.0, other), _) => format!("no slower than {other}"),
-            (Self::TimesAheadOf(factor, other), _) => format!("{factor} × as fast as {other}"),
+        let bound = match (self.bound, unit) {
+            (Bound::AtMost(cost), Unit::Rate) => format!("≥ {}", unit.show(cost)),
+            (Bound::AtMost(cost), _) => format!("≤ {}", unit.show(cost)),
+            (Bound::AtMostTimes(factor, other), _) => format!("≤ {factor} × {other}"),
+            (Bound::TimesAheadOf(1.0, other), _) => format!("no slower than {other}"),
+            (Bound::TimesAheadOf(factor, other), _) => format!("{factor} × as fast as {other}"),
+        };
+        match self.from {
+            0 => bound,
+            from => format!("{bound}, from {from} on"),
         }
     }
+}
 
-    /// How many times the other's cost ours is, or the other way round, and
-    /// whether that is enough; `None` if the other was not there.
+impl Bound {
+    /// Returns the ratio of the costs, in words, and whether it is enough;
+    /// `None` if the other one was not measured.
     fn reached(self, of: impl Fn(&str) -> Option<f64>) -> Option<(String, bool)> {
         let ours = of("ours")?;
         Some(match self {
@@ -215,51 +271,56 @@ impl Goal {
     }
 }
 
-/// Where and with what the numbers were taken.
+/// Says on what machine and with which versions the figures are measured.
 fn machine() -> Result<String> {
-    let field = |file: &str, name: &str| -> Result<String> {
-        let text = read_to_string(file)?;
-        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        let found = lines.find(|(field, _)| field.trim() == name);
-        Ok(found
-            .ok_or(format!("no {name} in {file}"))?
-            .1
-            .trim()
-            .to_string())
-    };
-    let cpu = field("/proc/cpuinfo", "model name")?;
     let cores = available_parallelism()?;
-    let memory = field("/proc/meminfo", "MemTotal")?;
+    let meminfo = read_to_string("/proc/meminfo")?;
+    let kibibytes = field(&meminfo, "MemTotal").ok_or("no MemTotal in /proc/meminfo")?;
+    let kibibytes: usize = kibibytes.trim_end_matches("kB").trim().parse()?;
+    let memory = (kibibytes * KIBIBYTE) as f64 / (1 << 30) as f64;
     let linux = read_to_string("/proc/sys/kernel/osrelease")?;
-    let rust = said_by(Command::new("rustc").arg("--version"))?;
+    let load = read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
+    let rustc = env::var("RUSTC").unwrap_or("rustc".to_string());
+    let rust = output_of(Command::new(rustc).arg("--version"))?;
     let python = match python::exists() {
-        true => said_by(tests::python().arg("--version"))?,
-        false => NO_PYTHON.to_string(),
+        true => output_of(python::command()?.arg("--version"))?,
+        false => "without Python".to_string(),
     };
     let tree = ["tree", "-p", "bench", "--depth=1", "--prefix=none"];
-    let tree = said_by(Command::new("cargo").args(tree))?;
+    let tree = output_of(cargo::command().args(tree))?;
     let peers = ["procspawn", "ipc-channel", "threadpool", "tokio"];
-    let peers: Vec<&str> = tree
-        .lines()
-        .filter(|line| {
-            peers
-                .iter()
-                .any(|peer| line.starts_with(&format!("{peer} ")))
-        })
-        .collect();
-    let commit = said_by(Command::new("git").args(["describe", "--always", "--dirty"]))?;
+    let is_peer = |line: &&str| {
+        line.split(' ')
+            .next()
+            .is_some_and(|name| peers.contains(&name))
+    };
+    let peers: Vec<&str> = tree.lines().filter(is_peer).collect();
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty"])
+        .current_dir(WORKSPACE);
+    let commit = output_of(&mut git).unwrap_or("unknown: this is no git checkout".to_string());
     Ok(format!(
-        "- {cpu}, {cores} cores, {memory}\n- Linux {}\n- {rust}\n- {python}\n- {}\n- commit {commit}",
+        "- Processor: {}, {cores} cores\n- Memory: {memory:.1} GiB\n- Linux {}\n\
+         - Load average before the start: {load}\n- {rust}\n- {python}\n- {}\n- Commit: {commit}",
+        processor()?,
         linux.trim(),
         peers.join(", ")
     ))
 }
 
-fn said_by(command: &mut Command) -> Result<String> {
-    let output = command.current_dir(WORKSPACE).output()?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{command:?}: {stderr}").into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_string())
+/// The processor's name. ARM's kernels leave it out of `/proc/cpuinfo`, but
+/// `lscpu` knows most of them.
+fn processor() -> Result<String> {
+    let cpuinfo = read_to_string("/proc/cpuinfo")?;
+    let lscpu = output_of(Command::new("lscpu").env("LC_ALL", "C")).unwrap_or_default();
+    let named = field(&cpuinfo, "model name").or(field(&lscpu, "Model name"));
+    Ok(named.unwrap_or(env::consts::ARCH).to_string())
+}
+
+/// The value of the first line `name: value` in a text.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(field, _)| field.trim() == name)?;
+    Some(value.trim())
 }

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 use memmap2::MmapRaw;
 
-use crate::Result;
+use crate::common::Result;
 
 pub struct Counter {
     map: MmapRaw,
@@ -28,7 +28,7 @@ impl Counter {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
         // SAFETY: The attributes are initialised before they are used, and the
-        // mapping is as long as `Layout` and nobody else knows it yet.
+        // mapping is as long as `Layout` and no other process has it yet.
         unsafe {
             check(libc::pthread_mutexattr_init(attributes))?;
             check(libc::pthread_mutexattr_setpshared(

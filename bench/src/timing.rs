@@ -1,0 +1,36 @@
+//! How a contender times its own work. Each measurement leaves out what only
+//! prepares for it, such as the start of a pool.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tokio::runtime;
+
+use crate::common::Result;
+
+/// Does a work of `n` operations and returns the seconds that one of them took.
+pub fn per_operation(n: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64() / n as f64)
+}
+
+/// Runs a future of `n` operations in a runtime of one thread and returns the
+/// seconds that one of them took.
+pub fn per_operation_async(n: usize, work: impl Future<Output = ()>) -> Result<f64> {
+    runtime::Builder::new_current_thread()
+        .build()?
+        .block_on(async {
+            let start = Instant::now();
+            work.await;
+            Ok(start.elapsed().as_secs_f64() / n as f64)
+        })
+}
+
+/// Lets a producer that has said it is ready put its first items before its
+/// consumer begins, as happens between any two processes that were not started
+/// at the same instant. The pause is part of what is measured, so no event can
+/// stand in its place: a bounded channel never reaches a given number of items.
+pub fn let_the_producer_begin() {
+    sleep(Duration::from_millis(1));
+}
