@@ -59,7 +59,7 @@ impl Counter {
     pub fn increment(&self) -> Result<i32> {
         let layout = self.layout();
         // SAFETY: The mutex was made by `create` and is never destroyed, and
-        // the value is touched under it alone.
+        // the value is used only while it is locked.
         unsafe {
             check(libc::pthread_mutex_lock(&raw mut (*layout).mutex))?;
             (*layout).value += 1;

@@ -1,4 +1,4 @@
-//! tokio's channels, which stand where `asyncio` has a queue.
+//! tokio's channels, which take the place of `asyncio`'s queue.
 
 use tokio::sync::mpsc;
 
