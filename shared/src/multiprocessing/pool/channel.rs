@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{
-    Area, AtomicU32, AtomicU64, Header, Memory, fence, futex_wait, futex_wake,
+    Area, AtomicU32, AtomicU64, Header, Kind, Memory, fence, futex_wait, futex_wake,
 };
 
 /// The size of a ring.
@@ -86,12 +86,12 @@ const AREAS: [Area; 2] = [
 impl Channel {
     /// The pool's end of a new channel.
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self::end(Memory::new(2 * SIZE as usize)?, 0))
+        Ok(Self::end(Memory::new(Kind::Channel, 2 * SIZE as usize)?, 0))
     }
 
     /// The worker's end.
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Self::end(Memory::open(fd)?, 1))
+        Ok(Self::end(Memory::open(Kind::Channel, fd)?, 1))
     }
 
     fn end(memory: Memory<Cursors>, out: usize) -> Self {
