@@ -122,8 +122,7 @@ impl<S, R> Connection<S, R> {
     /// # Errors
     /// The system refuses.
     pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> Result<bool, Error> {
-        self.socket
-            .poll_message(timeout.into().and_then(deadline))
+        self.socket.poll_message(timeout.into().and_then(deadline))
     }
 }
 

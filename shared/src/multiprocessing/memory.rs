@@ -113,6 +113,7 @@ pub(super) struct Area {
 /// are offsets.
 #[derive(Clone, Copy)]
 pub(super) struct RingBytes<'a> {
+    /// From here on `size` bytes are mapped.
     start: *mut u8,
     /// A power of two.
     size: u64,
@@ -120,17 +121,6 @@ pub(super) struct RingBytes<'a> {
 }
 
 impl RingBytes<'_> {
-    /// # Safety
-    /// `size` bytes are mapped from `start` as long as the lifetime says.
-    unsafe fn new(start: *mut u8, size: u64) -> Self {
-        assert!(size.is_power_of_two(), "the size of a ring");
-        RingBytes {
-            start,
-            size,
-            map: PhantomData,
-        }
-    }
-
     /// Where `len` bytes from a position lie: addresses and lengths.
     #[inline]
     fn segments(self, position: u64, len: u64) -> impl Iterator<Item = (*mut u8, usize)> {
@@ -215,6 +205,8 @@ pub(super) struct Memory<H> {
     /// `mem::forget`, the memory is never unmapped, because the thread's list
     /// of robust mutexes still points into it.
     pub(super) locked: AtomicBool,
+    /// How long the file was when it was last looked at; it never shrinks.
+    file_size: AtomicU64,
     header: PhantomData<H>,
 }
 
@@ -229,11 +221,21 @@ impl<H: Header> Memory<H> {
         Self::made(file, kind, len, SealFlag::F_SEAL_GROW)
     }
 
-    /// As [`new`](Self::new), but a [`RingMap`] can have more than `len` bytes.
-    pub(super) fn growable(kind: Kind, len: usize) -> Result<Self, Error> {
-        let size = Self::size(len)?;
-        let file = anonymous_file(file_size_limit()?.min(LONGEST).max(size))?;
-        Self::made(file, kind, len, SealFlag::empty())
+    /// Makes memory for a ring that can grow behind a header of zeroes. `len`
+    /// bytes of it are mapped here, or half as much, and so on, but not less
+    /// than `least`, if RLIMIT_FSIZE leaves no more. For a larger ring there is
+    /// [`RingMap`].
+    pub(super) fn growable(kind: Kind, len: usize, least: usize) -> Result<Self, Error> {
+        let size = file_size_limit()?.min(LONGEST).max(Self::size(least)?);
+        let file = anonymous_file(size)?;
+        Self::made(file, kind, Self::part(len, size), SealFlag::empty())
+    }
+
+    /// Half of `len`, and half of that, until a file of `size` bytes has it.
+    fn part(len: usize, size: u64) -> usize {
+        let halves = std::iter::successors(Some(len), |len| (*len > 1).then_some(len / 2));
+        let fits = |len: &usize| Self::size(*len).is_ok_and(|needed| needed <= size);
+        { halves }.find(fits).unwrap_or(0)
     }
 
     fn size(len: usize) -> Result<u64, Error> {
@@ -255,7 +257,7 @@ impl<H: Header> Memory<H> {
     /// Maps all of what another process made with [`new`](Self::new).
     pub(super) fn open(kind: Kind, fd: OwnedFd) -> Result<Self, Error> {
         let file = Self::expect(kind, fd)?;
-        let size = file.metadata().map_err(system("fstat"))?.len();
+        let size = file_size(&file)?;
         let len = usize::try_from(size)
             .ok()
             .and_then(|size| size.checked_sub(Self::DATA))
@@ -263,10 +265,12 @@ impl<H: Header> Memory<H> {
         Self::map(file, len)
     }
 
-    /// Maps the first `len` bytes of what another process made with
-    /// [`growable`](Self::growable).
+    /// Maps what another process made with [`growable`](Self::growable) of the
+    /// same `len`.
     pub(super) fn open_growable(kind: Kind, fd: OwnedFd, len: usize) -> Result<Self, Error> {
-        Self::map(Self::expect(kind, fd)?, len)
+        let file = Self::expect(kind, fd)?;
+        let len = Self::part(len, file_size(&file)?);
+        Self::map(file, len)
     }
 
     fn expect(kind: Kind, fd: OwnedFd) -> Result<File, Error> {
@@ -278,8 +282,8 @@ impl<H: Header> Memory<H> {
     }
 
     fn map(file: File, len: usize) -> Result<Self, Error> {
-        let size = Self::size(len)?;
-        if file.metadata().map_err(system("fstat"))?.len() < size {
+        let (size, file_size) = (Self::size(len)?, file_size(&file)?);
+        if file_size < size {
             return Err(Error::Corrupt("shared memory: too short".into()));
         }
         let map = map(&file, 0, size as usize)?;
@@ -287,6 +291,7 @@ impl<H: Header> Memory<H> {
             file,
             map: mem::ManuallyDrop::new(map),
             locked: AtomicBool::new(false),
+            file_size: AtomicU64::new(file_size),
             header: PhantomData,
         })
     }
@@ -315,10 +320,15 @@ impl<H: Header> Memory<H> {
     /// The ring in an area.
     #[inline]
     fn ring(&self, area: Area) -> RingBytes<'_> {
-        let end = (area.start as u64).checked_add(area.size);
-        assert!(end.is_some_and(|end| end <= self.len() as u64));
-        // SAFETY: mapped as long as `self` is, as asserted.
-        unsafe { RingBytes::new(self.data().add(area.start), area.size) }
+        let Area { start, size } = area;
+        let end = (start as u64).checked_add(size);
+        assert!(size.is_power_of_two() && end.is_some_and(|end| end <= self.len() as u64));
+        RingBytes {
+            // SAFETY: in bounds, as asserted.
+            start: unsafe { self.data().add(start) },
+            size,
+            map: PhantomData,
+        }
     }
 
     /// Writes `bytes` at a position.
@@ -354,12 +364,21 @@ impl<H: Header> Memory<H> {
     /// Makes the file long enough for a ring of `size` bytes. Nobody else does
     /// so meanwhile.
     pub(super) fn grow(&self, size: u64) -> Result<(), Error> {
-        let size = size.saturating_add(Self::DATA as u64);
-        let len = self.file.metadata().map_err(system("fstat"))?.len();
-        if size > len {
-            set_len(&self.file, size)?;
+        let end = size.saturating_add(Self::DATA as u64);
+        if !self.reaches(end)? {
+            set_len(&self.file, end)?;
         }
         Ok(())
+    }
+
+    /// Whether the file has as many bytes.
+    fn reaches(&self, end: u64) -> Result<bool, Error> {
+        if end > self.file_size.load(Ordering::Relaxed) {
+            let size = file_size(&self.file)?;
+            self.file_size.store(size, Ordering::Relaxed);
+            return Ok(end <= size);
+        }
+        Ok(true)
     }
 
     /// Appends `len` bytes from a position in a ring of `size` bytes to
@@ -435,46 +454,72 @@ fn segments(size: u64, position: u64, len: u64) -> impl Iterator<Item = (u64, u6
 /// One process's own mapping of a ring behind the header of a growable memory,
 /// whose size changes. It can move, so it is apart from the header, to which
 /// lists of robust mutexes point.
-#[derive(Default)]
-pub(super) struct RingMap(Option<MmapRaw>);
+pub(super) struct RingMap {
+    map: Option<MmapRaw>,
+    /// Where the ring is mapped, in `map` or beside the header, and how large.
+    start: *mut u8,
+    size: u64,
+}
+
+// SAFETY: the pointer leads to memory that is shared between processes anyway.
+unsafe impl Send for RingMap {}
+
+impl Default for RingMap {
+    fn default() -> Self {
+        RingMap {
+            map: None,
+            start: ptr::null_mut(),
+            size: 0,
+        }
+    }
+}
 
 impl RingMap {
     /// The ring of `size` bytes, mapped anew if its size has changed.
+    ///
+    /// # Safety
+    /// The memory is the same one at every call.
     #[inline]
-    pub(super) fn ring<'a, H: Header>(
+    pub(super) unsafe fn ring<'a, H: Header>(
         &'a mut self,
         memory: &'a Memory<H>,
         size: u64,
     ) -> Result<RingBytes<'a>, Error> {
-        if size <= memory.len() as u64 {
-            return Ok(memory.ring(Area { start: 0, size }));
-        }
-        if self.0.as_ref().is_none_or(|map| map.len() as u64 != size) {
+        if self.size != size {
             self.map(memory, size)?;
         }
-        let map = self.0.as_ref().expect("it has just been mapped");
-        // SAFETY: that much is mapped, as long as `self` is borrowed.
-        Ok(unsafe { RingBytes::new(map.as_mut_ptr(), size) })
+        Ok(RingBytes {
+            start: self.start,
+            size,
+            map: PhantomData,
+        })
     }
 
     #[cold]
     fn map<H: Header>(&mut self, memory: &Memory<H>, size: u64) -> Result<(), Error> {
-        let file = memory.file.metadata().map_err(system("fstat"))?.len();
-        let end = size.checked_add(Memory::<H>::DATA as u64);
-        if !size.is_power_of_two() || end.is_none_or(|end| end > file) {
-            return Err(Error::Corrupt(format!("ring of {size} bytes in {file}")));
+        let end = size.saturating_add(Memory::<H>::DATA as u64);
+        if !size.is_power_of_two() || !memory.reaches(end)? {
+            return Err(Error::Corrupt(format!("ring of {size} bytes")));
         }
-        let len = usize::try_from(size).map_err(|_| system("mmap")(Errno::ENOMEM))?;
-        match &mut self.0 {
-            // SAFETY: nothing points into the mapping, as it is borrowed
-            // mutably, and the file is as long as the new one.
-            Some(map) => unsafe { map.remap(len, RemapOptions::new().may_move(true)) }
-                .map_err(system("mremap")),
-            none => {
-                *none = Some(map(&memory.file, Memory::<H>::DATA as u64, len)?);
-                Ok(())
+        self.start = if size <= memory.len() as u64 {
+            self.map = None;
+            memory.data()
+        } else {
+            let len = usize::try_from(size).map_err(|_| system("mmap")(Errno::ENOMEM))?;
+            match &mut self.map {
+                // SAFETY: nothing points into the mapping, as it is borrowed
+                // mutably, and the file is as long as the new one.
+                Some(map) => unsafe { map.remap(len, RemapOptions::new().may_move(true)) }
+                    .map_err(system("mremap"))?,
+                none => *none = Some(map(&memory.file, Memory::<H>::DATA as u64, len)?),
             }
-        }
+            self.map
+                .as_ref()
+                .expect("it has just been mapped")
+                .as_mut_ptr()
+        };
+        self.size = size;
+        Ok(())
     }
 }
 
@@ -508,21 +553,32 @@ fn set_len(file: &File, size: u64) -> Result<(), Error> {
     file.set_len(size).map_err(system("ftruncate"))
 }
 
-fn file_size_limit() -> Result<u64, Error> {
-    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(system("getrlimit"))?;
-    Ok(limit)
+fn file_size(file: &File) -> Result<u64, Error> {
+    Ok(file.metadata().map_err(system("fstat"))?.len())
 }
 
-/// Makes room for `len` more bytes, a number that comes from outside; an error
-/// where there is not as much memory.
-pub(super) fn reserve(buffer: &mut Vec<u8>, len: u64, what: &str) -> Result<(), Error> {
-    let reserved = usize::try_from(len).map(|len| buffer.try_reserve(len));
-    match reserved {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(Error::Decode(format!(
-            "{what} of {len} bytes: there is not as much memory"
-        ))),
-    }
+fn file_size_limit() -> Result<u64, Error> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(system("getrlimit"))?;
+    #[allow(
+        clippy::useless_conversion,
+        reason = "it is a `u32` where the system is one of 32 bits"
+    )]
+    Ok(limit.into())
+}
+
+/// Makes room for `len` more bytes, a number that comes from outside; returns
+/// whether there is as much memory.
+#[inline]
+pub(super) fn reserve(buffer: &mut Vec<u8>, len: u64) -> bool {
+    usize::try_from(len).is_ok_and(|len| buffer.try_reserve(len).is_ok())
+}
+
+/// The error of a message or an item that memory is missing for.
+#[cold]
+pub(super) fn too_large(what: &str, len: u64) -> Error {
+    Error::Decode(format!(
+        "{what} of {len} bytes: there is not as much memory"
+    ))
 }
 
 /// Sleeps while `word` is `value`, until woken or until `deadline`. May return

@@ -19,7 +19,7 @@ use super::codec::{self, decode_message, encode_message, with_buffer};
 use super::error::{Error, system};
 use super::memory::{
     AtomicU32, AtomicU64, Header, Kind, Memory, RingBytes, RingMap, deadline, futex_wait,
-    futex_wake, is_past, reserve, spin,
+    futex_wake, is_past, reserve, spin, too_large,
 };
 use super::mutex::Mutex;
 
@@ -50,10 +50,11 @@ use super::mutex::Mutex;
 ///
 /// Each item costs its encoding, one uncontended lock and two copies of its
 /// bytes; system calls are made only to sleep and to wake. In each process that
-/// has it, a queue takes one descriptor and one page (4 KiB) of address space.
-/// Memory follows the backlog: one page at first, twice as much whenever what is
-/// in the queue does not fit, and what has been got is given back. A process
-/// that puts maps as much address space, and so does one that gets.
+/// has it, a queue takes one descriptor and 68 KiB of address space. Its memory,
+/// once for all processes, is one page (4 KiB) when it is new, and follows the
+/// backlog: a ring of 64 KiB becomes twice as large whenever what is in the queue
+/// does not fit, and what was got of a large backlog is given back. A process
+/// that puts maps the ring as large as it is, and so does one that gets.
 ///
 /// ```
 /// use shared::multiprocessing::Queue;
@@ -197,7 +198,7 @@ impl<T> Serialize for Queue<T> {
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         codec::deserialize_handle(deserializer, |fd| {
-            let memory = Memory::open_growable(Kind::Queue, fd, INITIAL_CAPACITY as usize)?;
+            let memory = Memory::open_growable(Kind::Queue, fd, INITIAL_CAPACITY)?;
             Ok(Queue {
                 ring: Arc::new(Ring::over(memory)),
                 items: PhantomData,
@@ -227,8 +228,13 @@ impl Wait {
 /// it. That takes long only if the holder does not run.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How large the ring starts: with the header before it, it fits in a page.
-const INITIAL_CAPACITY: u64 = 1 << 11;
+/// How large the ring starts. That much is mapped beside the header, which is
+/// before it, and every queue has it.
+const INITIAL_CAPACITY: usize = 1 << 16;
+
+/// How large the ring starts at least where files may not be large: with the
+/// header, it fits in a page.
+const LEAST_CAPACITY: usize = 1 << 11;
 
 /// A ring larger than this is halved when there is little in it.
 const SHRINK_ABOVE: u64 = 1 << 24;
@@ -301,6 +307,7 @@ unsafe impl Sync for SideMap {}
 struct SideGuard<'a> {
     side: &'a Side,
     map: &'a SideMap,
+    memory: &'a Memory<QueueHeader>,
 }
 
 impl Drop for SideGuard<'_> {
@@ -329,15 +336,22 @@ impl Side {
     fn position(&self) -> u64 {
         self.progress().1
     }
+
+    /// As [`progress`](Self::progress), with the lock held.
+    #[inline]
+    fn own_progress(&self) -> (u64, u64) {
+        let count = self.count.load(Relaxed);
+        (count, self.positions[count as usize & 1].load(Relaxed))
+    }
 }
 
 impl SideGuard<'_> {
-    /// This process's mapping of the ring.
+    /// The ring of `size` bytes, in this side's mapping of it.
     #[inline]
-    fn map(&mut self) -> &mut RingMap {
-        // SAFETY: this thread holds the lock, so this is the only guard in the
-        // process.
-        unsafe { &mut *self.map.0.get() }
+    fn ring(&mut self, size: u64) -> Result<RingBytes<'_>, Error> {
+        // SAFETY: this thread holds the lock, so this is the only guard of the
+        // side in the process. A queue has one memory.
+        unsafe { (*self.map.0.get()).ring(self.memory, size) }
     }
 
     /// Wakes those who wait for this side to advance. That comes before it is
@@ -355,7 +369,7 @@ impl SideGuard<'_> {
 
     /// Publishes that this side is past a frame.
     fn advance(&self, frame: u64) {
-        let (count, position) = self.side.progress();
+        let (count, position) = self.side.own_progress();
         let next = count + 1;
         self.side.positions[next as usize & 1].store(position + frame, Release);
         self.side.count.store(next, Release);
@@ -364,14 +378,15 @@ impl SideGuard<'_> {
 
 impl Ring {
     fn new(maxsize: u64) -> Result<Self, Error> {
-        let memory = Memory::<QueueHeader>::growable(Kind::Queue, INITIAL_CAPACITY as usize)?;
+        let memory =
+            Memory::<QueueHeader>::growable(Kind::Queue, INITIAL_CAPACITY, LEAST_CAPACITY)?;
         let header = memory.header();
         // SAFETY: the memory is new, and nobody else has it.
         unsafe {
             header.producers.lock.init()?;
             header.consumers.lock.init()?;
         }
-        header.capacity.store(INITIAL_CAPACITY, Relaxed);
+        header.capacity.store(memory.len() as u64, Relaxed);
         header.maxsize.store(maxsize, Relaxed);
         Ok(Self::over(memory))
     }
@@ -390,12 +405,33 @@ impl Ring {
 
     /// Takes the producers' lock, if that can be had in time.
     fn lock_producers(&self, wait: Wait) -> Option<SideGuard<'_>> {
-        lock(&self.header().producers, &self.producers_map, wait)
+        self.lock(&self.header().producers, &self.producers_map, wait)
     }
 
     /// Takes the consumers' lock, if that can be had in time.
     fn lock_consumers(&self, wait: Wait) -> Option<SideGuard<'_>> {
-        lock(&self.header().consumers, &self.consumers_map, wait)
+        self.lock(&self.header().consumers, &self.consumers_map, wait)
+    }
+
+    /// Takes the lock of a side, if that can be had in time. If its last holder
+    /// died, that has published either all or nothing, so there is nothing to
+    /// repair.
+    #[inline]
+    fn lock<'a>(&'a self, side: &'a Side, map: &'a SideMap, wait: Wait) -> Option<SideGuard<'a>> {
+        match wait {
+            Wait::Until(None) => _ = side.lock.lock(),
+            Wait::Until(deadline) => _ = side.lock.lock_until(deadline).ok()?,
+            Wait::No => {
+                if side.lock.try_lock().is_err() {
+                    side.lock.lock_until(deadline(PATIENCE)).ok()?;
+                }
+            }
+        }
+        Some(SideGuard {
+            side,
+            map,
+            memory: &self.memory,
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -433,8 +469,8 @@ impl Ring {
             let mut guard = self.lock_producers(wait).ok_or_else(full)?;
             if !self.is_full() {
                 let capacity = self.reserve(&mut guard, frame, wait)?;
-                let tail = producers.position();
-                let ring = guard.map().ring(&self.memory, capacity)?;
+                let (_, tail) = producers.own_progress();
+                let ring = guard.ring(capacity)?;
                 // SAFETY: `reserve` saw to it that no item lies there, and the
                 // lock keeps other producers away.
                 unsafe {
@@ -462,22 +498,21 @@ impl Ring {
         } = self.header();
         loop {
             let mut guard = self.lock_consumers(wait).ok_or_else(empty)?;
-            let head = consumers.position();
+            let (_, head) = consumers.own_progress();
             let mut tail = consumers.cached_other.load(Relaxed);
             if head == tail {
                 tail = producers.position();
                 consumers.cached_other.store(tail, Relaxed);
             }
             if head != tail {
-                let len = self.item_len(&mut guard, head, tail)?;
-                let read = self.read_item(&mut guard, head, len, item);
-                if let Err(error @ Error::System { .. }) = read {
-                    return Err(error);
-                }
+                let Frame { len, is_read } = self.read(&mut guard, head, tail, item)?;
                 guard.wake_waiters();
                 guard.advance(frame_size(len));
                 self.release_memory(&mut guard, head);
-                return read;
+                return match is_read {
+                    true => Ok(()),
+                    false => Err(too_large("an item", len)),
+                };
             }
             drop(guard);
             let Wait::Until(deadline) = wait else {
@@ -513,12 +548,7 @@ impl Ring {
 
     /// Sees to it that a frame fits behind the tail, and returns the capacity;
     /// with the producers' lock.
-    fn reserve(
-        &self,
-        guard: &mut SideGuard<'_>,
-        frame: u64,
-        wait: Wait,
-    ) -> Result<u64, Error> {
+    fn reserve(&self, guard: &mut SideGuard<'_>, frame: u64, wait: Wait) -> Result<u64, Error> {
         let QueueHeader {
             producers,
             consumers,
@@ -526,7 +556,7 @@ impl Ring {
             ..
         } = self.header();
         let mut size = capacity.load(Relaxed);
-        let tail = producers.position();
+        let (_, tail) = producers.own_progress();
         if tail + frame <= producers.cached_other.load(Relaxed) + size {
             return Ok(size);
         }
@@ -542,7 +572,7 @@ impl Ring {
                 .ok_or_else(|| system("mmap")(Errno::ENOMEM))?;
             if needed > size {
                 self.memory.grow(needed)?;
-                let ring = guard.map().ring(&self.memory, needed)?;
+                let ring = guard.ring(needed)?;
                 self.resize(ring, head..tail, size, needed);
                 size = needed;
             }
@@ -561,7 +591,7 @@ impl Ring {
             capacity,
             ..
         } = self.header();
-        let head = consumers.position();
+        let (_, head) = consumers.own_progress();
         let size = capacity.load(Relaxed);
         let is_step = before / STEP != head / STEP;
         if size <= SHRINK_ABOVE && !is_step {
@@ -581,6 +611,7 @@ impl Ring {
         let _producers = SideGuard {
             side: producers,
             map: &self.producers_map,
+            memory: &self.memory,
         };
         let tail = producers.position();
         if is_large && self.halve(guard, head..tail) || is_drained {
@@ -615,7 +646,7 @@ impl Ring {
             {
                 return any;
             }
-            let Ok(ring) = guard.map().ring(&self.memory, size) else {
+            let Ok(ring) = guard.ring(size) else {
                 return any;
             };
             self.resize(ring, live.clone(), size, half);
@@ -645,65 +676,78 @@ impl Ring {
         self.header().capacity.store(new, Relaxed);
     }
 
-    /// The length of the item at `head`; with the consumers' lock.
-    fn item_len(&self, guard: &mut SideGuard<'_>, head: u64, tail: u64) -> Result<u64, Error> {
-        let corrupt = || Error::Corrupt("queue: not what its producers write".into());
-        let size = self.header().capacity.load(Relaxed);
-        let there = tail.wrapping_sub(head);
-        if !size.is_power_of_two() || there > size || there < ALIGN || !head.is_multiple_of(ALIGN) {
-            return Err(corrupt());
-        }
-        let len = match guard.map().ring(&self.memory, size) {
-            // SAFETY: from head to tail nobody writes.
-            Ok(ring) => unsafe { ring.read_u64(head) },
-            Err(_) => {
-                let mut len = Vec::new();
-                self.memory.read_unmapped(size, head, ALIGN, &mut len)?;
-                u64::from_ne_bytes(len.try_into().expect("eight bytes"))
-            }
-        };
-        if len > there || frame_size(len) > there {
-            return Err(corrupt());
-        }
-        Ok(len)
-    }
-
-    /// Appends the item of `len` bytes at `head` to `item`; with the consumers'
-    /// lock.
-    fn read_item(
+    /// Reads the item of the frame at `head`; with the consumers' lock.
+    #[inline]
+    fn read(
         &self,
         guard: &mut SideGuard<'_>,
         head: u64,
-        len: u64,
+        tail: u64,
         item: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    ) -> Result<Frame, Error> {
         let size = self.header().capacity.load(Relaxed);
-        reserve(item, len, "an item")?;
-        match guard.map().ring(&self.memory, size) {
-            // SAFETY: from head to tail nobody writes.
-            Ok(ring) => unsafe { ring.read(head + ALIGN, len, item) },
-            // Nothing is lost because this process may not map as much.
-            Err(_) => self.memory.read_unmapped(size, head + ALIGN, len, item)?,
+        let there = tail.wrapping_sub(head);
+        if there > size || !size.is_power_of_two() || !head.is_multiple_of(ALIGN) {
+            return Err(corrupt());
         }
-        Ok(())
+        let Ok(ring) = guard.ring(size) else {
+            return self.read_unmapped(size, head, there, item);
+        };
+        // SAFETY: from head to tail nobody writes.
+        let len = unsafe { ring.read_u64(head) };
+        if !fits(len, there) {
+            return Err(corrupt());
+        }
+        let is_read = reserve(item, len);
+        if is_read {
+            // SAFETY: as above.
+            unsafe { ring.read(head + ALIGN, len, item) };
+        }
+        Ok(Frame { len, is_read })
+    }
+
+    /// As [`read`](Self::read), for a process that cannot map the ring: a small
+    /// item can be got also if the ring is large.
+    #[cold]
+    fn read_unmapped(
+        &self,
+        size: u64,
+        head: u64,
+        there: u64,
+        item: &mut Vec<u8>,
+    ) -> Result<Frame, Error> {
+        let mut len = Vec::new();
+        self.memory.read_unmapped(size, head, ALIGN, &mut len)?;
+        let len = u64::from_ne_bytes(len.try_into().expect("eight bytes"));
+        if !fits(len, there) {
+            return Err(corrupt());
+        }
+        let is_read = reserve(item, len);
+        if is_read {
+            self.memory.read_unmapped(size, head + ALIGN, len, item)?;
+        }
+        Ok(Frame { len, is_read })
     }
 }
 
-/// Takes the lock of a side, if that can be had in time.
+/// A frame that was read.
+struct Frame {
+    /// How many bytes the item has.
+    len: u64,
+    /// False if there is not as much memory.
+    is_read: bool,
+}
+
+/// Whether an item of `len` bytes and its length are in as many bytes as are
+/// `there`.
 #[inline]
-fn lock<'a>(side: &'a Side, map: &'a SideMap, wait: Wait) -> Option<SideGuard<'a>> {
-    // If the last holder died it has published either all or nothing, so there
-    // is nothing to repair.
-    match wait {
-        Wait::Until(None) => _ = side.lock.lock(),
-        Wait::Until(deadline) => _ = side.lock.lock_until(deadline).ok()?,
-        Wait::No => {
-            if side.lock.try_lock().is_err() {
-                side.lock.lock_until(deadline(PATIENCE)).ok()?;
-            }
-        }
-    }
-    Some(SideGuard { side, map })
+fn fits(len: u64, there: u64) -> bool {
+    len <= there && frame_size(len) <= there
+}
+
+#[cold]
+fn corrupt() -> Error {
+    Error::Corrupt("queue: not what its producers write".into())
 }
 
 /// How many bytes an item takes in the ring.

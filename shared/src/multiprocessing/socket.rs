@@ -24,7 +24,7 @@ use nix::sys::socket::{
 use nix::{cmsg_space, sys::socket};
 
 use super::error::{Error, system};
-use super::memory::{anonymous_file, is_past, mistaken, poll, reserve, spin, wait_on};
+use super::memory::{anonymous_file, is_past, mistaken, poll, reserve, spin, too_large, wait_on};
 
 /// How many bytes of a message go in its packet.
 const INLINE: usize = 32 * 1024;
@@ -208,7 +208,9 @@ impl Socket {
         if kind & IN_FILE != 0 {
             let mut file = File::from(fds.remove(0));
             let len = file.metadata().map_err(system("fstat"))?.len();
-            reserve(body, len, "a message")?;
+            if !reserve(body, len) {
+                return Err(too_large("a message", len));
+            }
             file.read_to_end(body).map_err(system("read"))?;
         }
         Ok(fds)
@@ -283,7 +285,9 @@ impl Socket {
 
     /// Waits until `deadline` for something to receive, be it the end.
     pub(super) fn poll_message(&self, deadline: Option<Instant>) -> Result<bool, Error> {
-        let partial = self.receiving.look(|partial| Some(partial.as_ref()?.stream.clone()));
+        let partial = self
+            .receiving
+            .look(|partial| Some(partial.as_ref()?.stream.clone()));
         match partial {
             None => self.poll(PollFlags::POLLIN, deadline),
             Some(stream) => poll(
@@ -313,7 +317,10 @@ fn take_descriptors(
         if let ControlMessageOwned::ScmRights(raw) = rights {
             // SAFETY: the kernel has just opened these for us, and nobody else
             // knows them.
-            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            fds.extend(
+                raw.into_iter()
+                    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
+            );
         }
     }
     Ok(())
@@ -398,11 +405,12 @@ impl Incoming {
         };
         let len = u64::from_ne_bytes(*len);
         let mut body = Vec::new();
-        reserve(&mut body, len, "a message").inspect_err(|_| {
+        if !reserve(&mut body, len) {
             // The sender is told why nobody reads the rest.
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
             _ = send(stream.as_raw_fd(), &[1], flags);
-        })?;
+            return Err(too_large("a message", len));
+        }
         body.extend_from_slice(beginning);
         Ok(Incoming {
             stream: Arc::new(stream),

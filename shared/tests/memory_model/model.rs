@@ -286,8 +286,12 @@ pub fn is_past(_: Option<Instant>) -> bool {
     false
 }
 
-pub fn reserve(_: &mut Vec<u8>, _: u64, _: &str) -> Result<(), Error> {
-    Ok(())
+pub fn reserve(_: &mut Vec<u8>, _: u64) -> bool {
+    true
+}
+
+pub fn too_large(_: &str, _: u64) -> Error {
+    unreachable!("a model's items are small")
 }
 
 /// Stands for the real one; each kind is one type of header here.
@@ -333,7 +337,7 @@ impl<H: Header + 'static> Memory<H> {
         })
     }
 
-    pub fn growable(kind: Kind, len: usize) -> Result<Self, Error> {
+    pub fn growable(kind: Kind, len: usize, _: usize) -> Result<Self, Error> {
         Self::new(kind, len)
     }
 
@@ -348,6 +352,11 @@ impl<H: Header + 'static> Memory<H> {
 
     pub fn open_growable(kind: Kind, fd: OwnedFd, _: usize) -> Result<Self, Error> {
         Self::open(kind, fd)
+    }
+
+    /// More than a model puts.
+    pub fn len(&self) -> usize {
+        1 << 10
     }
 
     pub fn header(&self) -> &H {
@@ -402,7 +411,9 @@ impl<H: Header + 'static> Memory<H> {
 pub struct RingMap;
 
 impl RingMap {
-    pub fn ring<'a, H: Header + 'static>(
+    /// # Safety
+    /// None is needed; the real one asks for it.
+    pub unsafe fn ring<'a, H: Header + 'static>(
         &'a mut self,
         memory: &'a Memory<H>,
         size: u64,

@@ -14,7 +14,7 @@ pub mod queue;
 pub mod memory {
     pub use crate::model::{
         Area, AtomicU32, AtomicU64, Header, Kind, Memory, RingBytes, RingMap, deadline, fence,
-        futex_wait, futex_wake, is_past, reserve, spin,
+        futex_wait, futex_wake, is_past, reserve, spin, too_large,
     };
 }
 
