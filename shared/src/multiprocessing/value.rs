@@ -165,7 +165,7 @@ impl<T: Plain> Array<T> {
         );
         if came != size {
             return Err(Error::InvalidInput(format!(
-                "{kind} of {came} bytes an item came where {kind} of {size} was expected"
+                "{kind} of {came}-byte items came where {kind} of {size}-byte items was expected"
             )));
         }
         let array = Array {
