@@ -443,29 +443,40 @@ fn what_was_sent_is_received_when_the_peer_closes_with_something_unread() {
         }
         // With what it was sent unread.
     };
-    for round in 0..100 {
-        let (left, right) = pipe::<Vec<u8>, u8>().unwrap();
-        right.send(1).unwrap();
-        if round % 10 == 0 {
-            let child = Process::new(closes, (left,)).start().unwrap();
-            child.join().unwrap();
-        } else {
-            thread::scope(|scope| {
-                scope.spawn(|| closes(left));
-            });
-        }
-        assert!(right.poll(Duration::ZERO).unwrap());
+    let receives = |end: &Connection<u8, Vec<u8>>, round| {
         for n in 2..5 {
             let got = match round % 3 {
-                0 => right.recv(),
-                1 => right.recv_timeout(Duration::ZERO),
-                _ => right.recv_timeout(LONG),
+                0 => end.recv(),
+                1 => end.recv_timeout(LONG),
+                _ => end
+                    .poll(None)
+                    .and_then(|_| end.recv_timeout(Duration::ZERO)),
             };
             assert_eq!(number(&got.unwrap()), n);
-            assert!(right.poll(Duration::ZERO).unwrap());
         }
-        assert!(matches!(right.recv(), Err(Error::Eof)));
-        assert!(matches!(right.send(1), Err(Error::BrokenPipe)));
+        assert!(end.poll(LONG).unwrap());
+        assert!(matches!(end.recv(), Err(Error::Eof)));
+        assert!(matches!(end.send(1), Err(Error::BrokenPipe)));
+    };
+    for round in 0..1_000 {
+        let (left, right) = pipe::<Vec<u8>, u8>().unwrap();
+        right.send(1).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| closes(left));
+            receives(&right, round);
+        });
+    }
+    // The same, long after the end.
+    for round in 0..3 {
+        let (left, right) = pipe::<Vec<u8>, u8>().unwrap();
+        right.send(1).unwrap();
+        Process::new(closes, (left,))
+            .start()
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(right.poll(Duration::ZERO).unwrap());
+        receives(&right, round);
     }
 }
 

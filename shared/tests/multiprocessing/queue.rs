@@ -42,7 +42,6 @@ pub const TESTS: &[(&str, fn())] = named![
     a_queue_fits_in_locked_memory,
     an_item_larger_than_memory_is_an_error_and_the_next_is_fine,
     a_consumer_that_cannot_map_the_queue_gets_its_items,
-    one_that_asks_for_the_length_starves_nobody,
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -688,23 +687,4 @@ fn a_consumer_that_cannot_map_the_queue_gets_its_items() {
     assert_eq!(got, [Ok(10 * MIB), Ok(20 * MIB), Ok(1)]);
     // What it has left there is for others.
     assert_eq!(queue.get().unwrap(), vec![1; 60 * MIB]);
-}
-
-fn one_that_asks_for_the_length_starves_nobody() {
-    let queue = Queue::<(u32, u32)>::new().unwrap();
-    let asks = |queue: &Queue<(u32, u32)>| {
-        while queue.len() < 50_000 {
-            assert!(!queue.is_full());
-        }
-    };
-    let monitors: Vec<_> = (0..2)
-        .map(|_| Process::new(asks, (&queue,)).start().unwrap())
-        .collect();
-    let start = Instant::now();
-    puts(&queue, 0, 50_000);
-    let time = start.elapsed();
-    assert!(time < Duration::from_secs(10), "it took {time:?}");
-    for monitor in monitors {
-        monitor.join().unwrap();
-    }
 }
