@@ -6,13 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::errno::Errno;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Error, system};
 use super::format::{Decoder, Encoder, Fault};
+use super::memory::too_large;
 
 thread_local! {
     /// The descriptors beside the bytes that are being encoded or decoded in
@@ -110,7 +110,7 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
     if buffer.len() > LARGE {
         let mut room = Vec::<u8>::new();
         room.try_reserve_exact(buffer.len().saturating_mul(2))
-            .map_err(|_| system("malloc")(Errno::ENOMEM))?;
+            .map_err(|_| too_large("a value", buffer.len() as u64))?;
         std::hint::black_box(&room);
     }
     let mut decoder = decoder::<T>(buffer)?;

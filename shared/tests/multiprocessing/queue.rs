@@ -41,6 +41,7 @@ pub const TESTS: &[(&str, fn())] = named![
     a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole,
     a_queue_fits_in_locked_memory,
     an_item_larger_than_memory_is_an_error_and_the_next_is_fine,
+    an_item_that_takes_more_memory_than_its_bytes_is_an_error_too,
     a_consumer_that_cannot_map_the_queue_gets_its_items,
 ];
 
@@ -671,6 +672,26 @@ fn an_item_larger_than_memory_is_an_error_and_the_next_is_fine() {
     assert!(queue.is_empty());
     queue.put(vec![4]).unwrap();
     assert_eq!(queue.get().unwrap(), [4]);
+}
+
+fn an_item_that_takes_more_memory_than_its_bytes_is_an_error_too() {
+    let gets = |queue: &Queue<String>, gate: &Connection<(), ()>| {
+        gate.recv().unwrap();
+        leave_address_space(80 * MIB);
+        let error = queue.get_timeout(LONG).unwrap_err();
+        assert!(matches!(error, Error::Decode(_)), "{error:?}");
+        (error.to_string(), queue.get_timeout(LONG).unwrap())
+    };
+    let queue = Queue::new().unwrap();
+    let (gate, there) = pipe::<(), ()>().unwrap();
+    let consumer = Process::new(gets, (&queue, &there)).start().unwrap();
+    // Its bytes fit beside what is there, and the text does not beside them.
+    queue.put("a".repeat(50 * MIB)).unwrap();
+    queue.put("next".to_string()).unwrap();
+    gate.send(()).unwrap();
+    let (words, next) = consumer.join().unwrap();
+    assert!(words.contains("524288"), "{words}");
+    assert_eq!(next, "next");
 }
 
 fn a_consumer_that_cannot_map_the_queue_gets_its_items() {
