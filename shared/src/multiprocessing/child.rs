@@ -428,7 +428,7 @@ fn parents_socket(mark: &OsStr) -> Result<Option<Socket>, Error> {
     let refuse = |why: &str| Err(Error::InvalidInput(why.into()));
     let numbers = mark.to_str().and_then(|mark| mark.split_once(':'));
     let numbers = numbers.and_then(|(inode, pid)| Some((inode.parse().ok()?, pid.parse().ok()?)));
-    let Some((inode, parent)): Option<(u64, u32)> = numbers else {
+    let Some((inode, parent)): Option<(libc::ino_t, u32)> = numbers else {
         return refuse("it holds what no parent writes");
     };
     let stdin = io::stdin();

@@ -6,13 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::errno::Errno;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Error, system};
 use super::format::{Decoder, Encoder, Fault};
+use super::memory::too_large;
 
 thread_local! {
     /// The descriptors beside the bytes that are being encoded or decoded in
@@ -104,7 +104,7 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
         let bytes: Box<dyn Any> = Box::new(mem::take(buffer));
         return Ok(*bytes.downcast().expect("it is a Vec<u8>"));
     }
-    check_memory(buffer.len())?;
+    check_memory("a value", buffer.len())?;
     let mut decoder = decoder::<T>(buffer)?;
     let value = decode_next(&mut decoder)?;
     expect_end::<T>(&decoder)?;
@@ -114,12 +114,12 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
 /// Refuses to decode so many bytes where memory is short, because std would end
 /// the process. It asks once for as much as a vector takes that grows to this
 /// size.
-pub(super) fn check_memory(len: usize) -> Result<(), Error> {
+pub(super) fn check_memory(what: &str, len: usize) -> Result<(), Error> {
     const LARGE: usize = 1 << 20;
     if len > LARGE {
         let mut room = Vec::<u8>::new();
         room.try_reserve_exact(len.saturating_mul(2))
-            .map_err(|_| system("malloc")(Errno::ENOMEM))?;
+            .map_err(|_| too_large(what, len as u64))?;
         std::hint::black_box(&room);
     }
     Ok(())

@@ -2,7 +2,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::poll::PollFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -19,10 +18,16 @@ use super::socket::Socket;
 /// when the processes that have it are dead, does the other end see it. So
 /// give an end away rather than lend it.
 ///
-/// A message arrives whole or not at all. A small one costs a system call to
-/// send and two to receive; one of more than 32 KiB is sent in parts, while the
-/// other end receives, and waits for it to do so, as Python's does. Two
-/// processes should not send at the same end at the same time.
+/// A message arrives whole or not at all, and at one process, also when several
+/// processes send or receive at one end. Messages of one thread keep their order.
+///
+/// # What it costs
+///
+/// One descriptor in each process that has it, no address space, and in the
+/// system at most some 200 KiB for messages that are not received yet, after
+/// which `send` waits for room, as Python's does. A message of up to 32 KiB costs
+/// one system call to send and two to receive. A larger one is streamed while it
+/// is received, which takes a second descriptor for that time, at both ends.
 pub struct Connection<S, R> {
     socket: Arc<Socket>,
     types: PhantomData<fn(S) -> R>,
@@ -57,7 +62,10 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// `conn.send(obj)`.
     ///
     /// # Errors
-    /// [`Error::BrokenPipe`] if the other end is closed; [`Error::Encode`].
+    /// [`Error::BrokenPipe`] if the other end is closed, or if the process that
+    /// was receiving the message has died; [`Error::Encode`]; [`Error::System`]
+    /// if the system, or the receiver of a large message, lacks memory or
+    /// descriptors.
     pub fn send(&self, message: S) -> Result<(), Error> {
         self.send_until(message, None)
     }
@@ -65,8 +73,8 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// Sends a message, but waits no longer than `timeout` for room.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Error::Timeout`]. If a large message had
-    /// been begun, none can follow it: the other end sees [`Error::Eof`].
+    /// As [`send`](Self::send), and [`Error::Timeout`]. A large message that had
+    /// been begun is discarded by the other end; others can follow it.
     pub fn send_timeout(&self, message: S, timeout: Duration) -> Result<(), Error> {
         self.send_until(message, deadline(timeout))
     }
@@ -74,7 +82,7 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     fn send_until(&self, message: S, deadline: Option<Instant>) -> Result<(), Error> {
         with_buffer(|buffer| {
             self.socket
-                .send_in_parts(encode_message(&message, buffer)?, deadline)
+                .send_streamed(encode_message(&message, buffer)?, deadline)
         })
     }
 }
@@ -84,7 +92,9 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
     ///
     /// # Errors
     /// [`Error::Eof`] if the other end is closed and all that it sent has been
-    /// received; [`Error::Decode`].
+    /// received; [`Error::Decode`] if the message cannot be decoded, or if there
+    /// is not as much memory as it takes. It is gone, and the next one can be
+    /// received.
     pub fn recv(&self) -> Result<R, Error> {
         self.recv_until(None)
     }
@@ -112,8 +122,7 @@ impl<S, R> Connection<S, R> {
     /// # Errors
     /// The system refuses.
     pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> Result<bool, Error> {
-        self.socket
-            .poll(PollFlags::POLLIN, timeout.into().and_then(deadline))
+        self.socket.poll_message(timeout.into().and_then(deadline))
     }
 }
 
@@ -149,6 +158,6 @@ impl<S, R> Serialize for Connection<S, R> {
 
 impl<'de, S, R> Deserialize<'de> for Connection<S, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        codec::deserialize_handle(deserializer, |fd| Ok(Socket::from(fd).into()))
+        codec::deserialize_handle(deserializer, |fd| Ok(Socket::open(fd)?.into()))
     }
 }

@@ -137,6 +137,7 @@ mod spawn;
 mod target;
 mod value;
 
+pub use bytemuck;
 pub use child::init;
 #[doc(hidden)]
 pub use child::note_child_test;
@@ -146,4 +147,4 @@ pub use pool::{AsyncResult, Imap, Pool, PoolBuilder};
 pub use process::{Builder, Process};
 pub use queue::Queue;
 pub use target::{Argument, Borrowed, Owned, SliceItem, Target};
-pub use value::{Array, Guard, Value};
+pub use value::{Array, Guard, Plain, Value};

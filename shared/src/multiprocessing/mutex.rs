@@ -64,7 +64,7 @@ impl Mutex {
     pub(super) fn lock_until(&self, deadline: Option<Instant>) -> Result<Lock, Error> {
         loop {
             let errno = match deadline {
-                // SAFETY: `init` made the mutex, and it lies where it lay.
+                // SAFETY: `init` made the mutex, and it has not moved.
                 None => unsafe { libc::pthread_mutex_lock(self.raw.get()) },
                 Some(deadline) => {
                     let until = on_the_wall_clock(deadline);
@@ -83,7 +83,7 @@ impl Mutex {
     /// Waits for the lock.
     #[inline]
     pub(super) fn lock(&self) -> Lock {
-        // SAFETY: `init` made the mutex, and it lies where it lay.
+        // SAFETY: `init` made the mutex, and it has not moved.
         let errno = unsafe { libc::pthread_mutex_lock(self.raw.get()) };
         match errno {
             0 => Lock::Clean,
@@ -91,10 +91,14 @@ impl Mutex {
         }
     }
 
-    /// Takes the lock if it is free; [`Error::Timeout`] if it is not.
+    /// Takes the lock if it is free; [`Error::Timeout`] if it is not, be it that
+    /// this thread holds it.
     pub(super) fn try_lock(&self) -> Result<Lock, Error> {
-        // SAFETY: `init` made the mutex, and it lies where it lay.
-        self.answer(unsafe { libc::pthread_mutex_trylock(self.raw.get()) })
+        // SAFETY: `init` made the mutex, and it has not moved.
+        match unsafe { libc::pthread_mutex_trylock(self.raw.get()) } {
+            libc::EDEADLK => Err(Error::Timeout),
+            errno => self.answer(errno),
+        }
     }
 
     #[cold]

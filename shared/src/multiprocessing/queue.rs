@@ -1,7 +1,10 @@
-//! A ring of frames in shared memory. Producers take turns under one robust
-//! lock and consumers under another; a side moves its cursor when its work is
-//! done, so that who dies half way has done nothing.
+//! A ring buffer of frames, which are items with their length. One robust mutex
+//! serializes producers and another one consumers. Each side publishes what it
+//! has done last and with one store, so a process that dies in the middle has
+//! changed nothing, and one that is stopped there leaves a state that all others
+//! can read.
 
+use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::codec::{self, decode_message, encode_message, with_buffer};
 use super::error::{Error, system};
 use super::memory::{
-    Area, AtomicU32, AtomicU64, Header, Memory, deadline, futex_wait, futex_wake, spin,
+    AtomicU32, AtomicU64, Header, Kind, Memory, RingBytes, RingMap, deadline, futex_wait,
+    futex_wake, is_past, reserve, spin, too_large,
 };
-use super::mutex::{Lock, Mutex};
+use super::mutex::Mutex;
 
 /// A queue between processes, first in, first out: `multiprocessing.Queue`.
 /// Many producers, many consumers, and no limit unless told otherwise.
@@ -31,8 +35,26 @@ use super::mutex::{Lock, Mutex};
 /// was putting is there whole or not at all; one that it was getting is there
 /// until it is got.
 ///
-/// An item costs its encoding, a lock nobody waits for and two copies; there
-/// is a system call only to sleep and to wake. Memory follows the backlog.
+/// # Waiting
+///
+/// Producers take turns, and so do consumers; a turn is as long as it takes to
+/// copy an item. A process that is stopped in its turn, by SIGSTOP or a
+/// debugger, keeps the others of its side waiting, and producers wait for a
+/// consumer that is stopped when the queue needs more memory. The calls that
+/// take a timeout return when it has passed, also then; `try_put` and `try_get`
+/// after a tenth of a second, with [`Error::Full`] or [`Error::Empty`], as
+/// Python's `put_nowait` and `get_nowait` do when they do not get the lock.
+/// `len`, `is_empty`, `is_full` and `{:?}` take no lock and never wait.
+///
+/// # What it costs
+///
+/// Each item costs its encoding, one uncontended lock and two copies of its
+/// bytes; system calls are made only to sleep and to wake. In each process that
+/// has it, a queue takes one descriptor and 68 KiB of address space. Its memory,
+/// once for all processes, is one page (4 KiB) when it is new, and follows the
+/// backlog: a ring of 64 KiB becomes twice as large whenever what is in the queue
+/// does not fit, and what was got of a large backlog is given back. A process
+/// that puts maps the ring as large as it is, and so does one that gets.
 ///
 /// ```
 /// use shared::multiprocessing::Queue;
@@ -72,7 +94,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// Puts an item; waits for room if the queue has a limit: `q.put(obj)`.
     ///
     /// # Errors
-    /// [`Error::Encode`] if the item cannot be encoded; nothing is put then.
+    /// [`Error::Encode`] if the item cannot be encoded; [`Error::System`], which
+    /// names what is missing, if the queue needs more memory and cannot have it.
+    /// Nothing is put then, and the queue is as it was.
     pub fn put(&self, item: T) -> Result<(), Error> {
         self.put_item(&item, Wait::Until(None))
     }
@@ -80,7 +104,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// Puts an item if there is room: `q.put_nowait(obj)`.
     ///
     /// # Errors
-    /// [`Error::Full`]; [`Error::Encode`].
+    /// [`Error::Full`], also if a stopped process keeps others from putting;
+    /// else as [`put`](Self::put).
     pub fn try_put(&self, item: T) -> Result<(), Error> {
         self.put_item(&item, Wait::No)
     }
@@ -88,7 +113,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// Puts an item; waits no longer than `timeout`: `q.put(obj, timeout=d)`.
     ///
     /// # Errors
-    /// [`Error::Timeout`]; [`Error::Encode`].
+    /// [`Error::Timeout`]; else as [`put`](Self::put).
     pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), Error> {
         self.put_item(&item, Wait::Until(deadline(timeout)))
     }
@@ -100,7 +125,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item; waits for one: `q.get()`.
     ///
     /// # Errors
-    /// [`Error::Decode`] if the item cannot be decoded; the next one can be got.
+    /// [`Error::Decode`] if the item cannot be decoded, or if there is not as
+    /// much memory as it takes. The item is gone, and the next one can be got.
     pub fn get(&self) -> Result<T, Error> {
         self.get_item(Wait::Until(None))
     }
@@ -108,7 +134,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item if there is one: `q.get_nowait()`.
     ///
     /// # Errors
-    /// [`Error::Empty`]; [`Error::Decode`].
+    /// [`Error::Empty`], also if a stopped process keeps others from getting;
+    /// else as [`get`](Self::get).
     pub fn try_get(&self) -> Result<T, Error> {
         self.get_item(Wait::No)
     }
@@ -117,7 +144,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// `q.get(timeout=d)`.
     ///
     /// # Errors
-    /// [`Error::Timeout`]; [`Error::Decode`].
+    /// [`Error::Timeout`]; else as [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, Error> {
         self.get_item(Wait::Until(deadline(timeout)))
     }
@@ -131,20 +158,19 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// How many items there are: `q.qsize()`.
+    /// How many items there are: `q.qsize()`. Never waits.
     pub fn len(&self) -> usize {
         self.ring.len() as usize
     }
 
-    /// Whether there are none: `q.empty()`.
+    /// Whether there are none: `q.empty()`. Never waits.
     pub fn is_empty(&self) -> bool {
         self.ring.is_empty()
     }
 
-    /// Whether there is no room: `q.full()`.
+    /// Whether there is no room: `q.full()`. Never waits.
     pub fn is_full(&self) -> bool {
-        let maxsize = self.ring.header().maxsize.load(Relaxed);
-        maxsize > 0 && self.ring.len() >= maxsize
+        self.ring.is_full()
     }
 }
 
@@ -165,15 +191,16 @@ impl<T> std::fmt::Debug for Queue<T> {
 
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        codec::serialize_handle(&self.ring.0, serializer)
+        codec::serialize_handle(&self.ring.memory, serializer)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         codec::deserialize_handle(deserializer, |fd| {
+            let memory = Memory::open_growable(Kind::Queue, fd, INITIAL_CAPACITY)?;
             Ok(Queue {
-                ring: Arc::new(Ring(Memory::open(fd)?)),
+                ring: Arc::new(Ring::over(memory)),
                 items: PhantomData,
             })
         })
@@ -188,23 +215,29 @@ enum Wait {
 }
 
 impl Wait {
-    /// When to give up waiting for a turn; nobody takes a long one.
-    fn deadline(self) -> Option<Instant> {
+    /// The error when there was nothing to be had in time.
+    fn given_up(self, at_once: Error) -> Error {
         match self {
-            Wait::No => None,
-            Wait::Until(deadline) => deadline,
+            Wait::No => at_once,
+            Wait::Until(_) => Error::Timeout,
         }
     }
 }
 
-/// How large the ring can become. Pages are taken only when they are written.
-const LARGEST: u64 = 1 << 36;
+/// How long a call that does not wait gives the holder of a lock to let go of
+/// it. That takes long only if the holder does not run.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How large it starts.
-const SMALLEST: u64 = 1 << 16;
+/// How large the ring starts. That much is mapped beside the header, which is
+/// before it, and every queue has it.
+const INITIAL_CAPACITY: usize = 1 << 16;
+
+/// How large the ring starts at least where files may not be large: with the
+/// header, it fits in a page.
+const LEAST_CAPACITY: usize = 1 << 11;
 
 /// A ring larger than this is halved when there is little in it.
-const KEEP: u64 = 1 << 24;
+const SHRINK_ABOVE: u64 = 1 << 24;
 
 /// When so much has been got and nothing was put, memory is given back,
 const DRAINED: u64 = 1 << 22;
@@ -214,10 +247,16 @@ const STEP: u64 = 1 << 20;
 /// A frame is the length of an item, the item, and padding to this size.
 const ALIGN: u64 = 8;
 
-struct Ring(Memory<Cursors>);
+struct Ring {
+    memory: Memory<QueueHeader>,
+    /// Each side has its own mapping of the ring, because the two sides learn
+    /// of a new capacity, and map the ring anew, at different times.
+    producers_map: SideMap,
+    consumers_map: SideMap,
+}
 
 #[repr(C)]
-struct Cursors {
+struct QueueHeader {
     producers: Side,
     consumers: Side,
     /// The size of the ring, a power of two. Changed under both locks.
@@ -227,381 +266,491 @@ struct Cursors {
 }
 
 // SAFETY: zeroes are a valid value; all of it is mutexes and atomics.
-unsafe impl Header for Cursors {}
+unsafe impl Header for QueueHeader {}
 
-/// The producers or the consumers; all is written under the lock, but for the
-/// bell. Cache lines are fetched in pairs.
+/// The producers or the consumers. All fields but `waiters` are written only
+/// with `lock` held. Aligned to 128 bytes because CPUs fetch cache lines in
+/// pairs.
 #[repr(C, align(128))]
 struct Side {
     lock: Mutex,
-    /// Somebody sleeps on it until this side moves: 1; is being woken: 2; else
-    /// 0. Set to 1 under this side's lock, by the other side.
-    bell: AtomicU32,
-    /// How many bytes it has put or got since ever.
-    position: AtomicU64,
-    /// How many items it has put or got since ever.
+    /// The futex on which the OTHER side waits for this one to advance: 0
+    /// nobody waits, 1 somebody does, 2 they are being woken. A 2 that was left
+    /// by a dead process makes the next one wake them again. Set to 1 with this
+    /// side's lock held.
+    waiters: AtomicU32,
+    /// How many items it has put or got since the beginning. To publish a
+    /// number is to publish the position of the same parity as well.
     count: AtomicU64,
-    /// What `position` and `count` are about to be, so that a death between
-    /// the two can be put right.
-    next_position: AtomicU64,
-    next_count: AtomicU64,
-    /// Up to where the other side was seen to be. Looking there anew fetches
-    /// the other side's cache line.
-    seen: AtomicU64,
-    /// For consumers: where the producers stand still, and where this side was
-    /// when that was noticed.
-    still: AtomicU64,
-    since: AtomicU64,
+    /// How many bytes it has put or got since the beginning: at an even count,
+    /// and at an odd one.
+    positions: [AtomicU64; 2],
+    /// A copy of the other side's position. The real one is read again only
+    /// when this is not enough, because that fetches a cache line.
+    cached_other: AtomicU64,
+    /// Consumers only: the producers' position when it was last looked at, and
+    /// the consumers' position when it was first seen. Their difference shows
+    /// how much was got without anything being put.
+    last_tail: AtomicU64,
+    idle_since: AtomicU64,
 }
 
-/// A side's lock, held.
-struct Turn<'a>(&'a Side);
+/// A mapping that belongs to a side of this process.
+#[derive(Default)]
+struct SideMap(UnsafeCell<RingMap>);
 
-impl Drop for Turn<'_> {
+// SAFETY: only a `SideGuard` uses it, and while there is one, its thread holds
+// the lock of the side.
+unsafe impl Sync for SideMap {}
+
+/// The guard of a side's lock.
+struct SideGuard<'a> {
+    side: &'a Side,
+    map: &'a SideMap,
+    memory: &'a Memory<QueueHeader>,
+}
+
+impl Drop for SideGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: a turn is made only by taking the lock, and stays in its
+        // SAFETY: a guard is made only by taking the lock, and stays in its
         // function.
-        unsafe { self.0.lock.unlock() }
+        unsafe { self.side.lock.unlock() }
     }
 }
 
 impl Side {
-    fn lock(&self, deadline: Option<Instant>) -> Result<Turn<'_>, Error> {
-        Ok(self.turn(match deadline {
-            None => self.lock.lock(),
-            deadline => self.lock.lock_until(deadline)?,
-        }))
-    }
-
-    fn try_lock(&self) -> Result<Turn<'_>, Error> {
-        Ok(self.turn(self.lock.try_lock()?))
-    }
-
-    /// The turn of who has just taken the lock. Puts right what a death left.
-    fn turn(&self, lock: Lock) -> Turn<'_> {
-        let moved = || self.position.load(Relaxed) == self.next_position.load(Relaxed);
-        if lock == Lock::OwnerDied && moved() {
-            self.count.store(self.next_count.load(Relaxed), Release);
+    /// How many items and how many bytes it has put or got. Takes no lock, and
+    /// looks again only if others have gone on meanwhile.
+    #[inline]
+    fn progress(&self) -> (u64, u64) {
+        loop {
+            let count = self.count.load(Acquire);
+            let position = self.positions[count as usize & 1].load(Acquire);
+            if self.count.load(Relaxed) == count {
+                return (count, position);
+            }
         }
-        Turn(self)
+    }
+
+    #[inline]
+    fn position(&self) -> u64 {
+        self.progress().1
+    }
+
+    /// As [`progress`](Self::progress), with the lock held.
+    #[inline]
+    fn own_progress(&self) -> (u64, u64) {
+        let count = self.count.load(Relaxed);
+        (count, self.positions[count as usize & 1].load(Relaxed))
     }
 }
 
-impl Turn<'_> {
-    /// Wakes those who wait for this side to move. That comes before the move:
-    /// who dies in between has woken them for nothing, and the other way round
-    /// they would sleep beside what they wait for. A woken one that sees no
-    /// change waits for the lock, and so for the move, before it sleeps again.
-    fn ring_bell(&self) {
-        if self.0.bell.load(Relaxed) != 0 {
-            self.0.bell.store(2, Relaxed);
-            futex_wake(&self.0.bell);
-            self.0.bell.store(0, Relaxed);
+impl SideGuard<'_> {
+    /// The ring of `size` bytes, in this side's mapping of it.
+    #[inline]
+    fn ring(&mut self, size: u64) -> Result<RingBytes<'_>, Error> {
+        // SAFETY: this thread holds the lock, so this is the only guard of the
+        // side in the process. A queue has one memory.
+        unsafe { (*self.map.0.get()).ring(self.memory, size) }
+    }
+
+    /// Wakes those who wait for this side to advance. That comes before it is
+    /// published: if this process dies in between, they were woken for nothing;
+    /// in the other order they would sleep beside the item they wait for. One
+    /// that is woken early finds nothing, waits for the lock, and so for the
+    /// publication, and looks again before it sleeps.
+    fn wake_waiters(&self) {
+        if self.side.waiters.load(Relaxed) != 0 {
+            self.side.waiters.store(2, Relaxed);
+            futex_wake(&self.side.waiters);
+            self.side.waiters.store(0, Relaxed);
         }
     }
 
-    /// Moves this side over a frame.
+    /// Publishes that this side is past a frame.
     fn advance(&self, frame: u64) {
-        let position = self.0.position.load(Relaxed) + frame;
-        let count = self.0.count.load(Relaxed) + 1;
-        self.0.next_position.store(position, Release);
-        self.0.next_count.store(count, Release);
-        self.0.position.store(position, Release);
-        self.0.count.store(count, Release);
+        let (count, position) = self.side.own_progress();
+        let next = count + 1;
+        self.side.positions[next as usize & 1].store(position + frame, Release);
+        self.side.count.store(next, Release);
     }
 }
 
 impl Ring {
     fn new(maxsize: u64) -> Result<Self, Error> {
-        let memory = Memory::<Cursors>::new(LARGEST as usize)?;
+        let memory =
+            Memory::<QueueHeader>::growable(Kind::Queue, INITIAL_CAPACITY, LEAST_CAPACITY)?;
         let header = memory.header();
         // SAFETY: the memory is new, and nobody else has it.
         unsafe {
             header.producers.lock.init()?;
             header.consumers.lock.init()?;
         }
-        header.capacity.store(SMALLEST, Relaxed);
+        header.capacity.store(memory.len() as u64, Relaxed);
         header.maxsize.store(maxsize, Relaxed);
-        Ok(Ring(memory))
+        Ok(Self::over(memory))
     }
 
-    fn header(&self) -> &Cursors {
-        self.0.header()
+    fn over(memory: Memory<QueueHeader>) -> Self {
+        Ring {
+            memory,
+            producers_map: SideMap::default(),
+            consumers_map: SideMap::default(),
+        }
+    }
+
+    fn header(&self) -> &QueueHeader {
+        self.memory.header()
+    }
+
+    /// Takes the producers' lock, if that can be had in time.
+    fn lock_producers(&self, wait: Wait) -> Option<SideGuard<'_>> {
+        self.lock(&self.header().producers, &self.producers_map, wait)
+    }
+
+    /// Takes the consumers' lock, if that can be had in time.
+    fn lock_consumers(&self, wait: Wait) -> Option<SideGuard<'_>> {
+        self.lock(&self.header().consumers, &self.consumers_map, wait)
+    }
+
+    /// Takes the lock of a side, if that can be had in time. If its last holder
+    /// died, that has published either all or nothing, so there is nothing to
+    /// repair.
+    #[inline]
+    fn lock<'a>(&'a self, side: &'a Side, map: &'a SideMap, wait: Wait) -> Option<SideGuard<'a>> {
+        match wait {
+            Wait::Until(None) => _ = side.lock.lock(),
+            Wait::Until(deadline) => _ = side.lock.lock_until(deadline).ok()?,
+            Wait::No => {
+                if side.lock.try_lock().is_err() {
+                    side.lock.lock_until(deadline(PATIENCE)).ok()?;
+                }
+            }
+        }
+        Some(SideGuard {
+            side,
+            map,
+            memory: &self.memory,
+        })
     }
 
     fn is_empty(&self) -> bool {
-        let Cursors {
-            producers,
-            consumers,
-            ..
-        } = self.header();
-        producers.position.load(Acquire) == consumers.position.load(Acquire)
+        let header = self.header();
+        let got = header.consumers.count.load(Acquire);
+        header.producers.count.load(Acquire) == got
     }
 
     fn len(&self) -> u64 {
-        let Cursors {
-            producers,
-            consumers,
-            ..
-        } = self.header();
-        // Both locks, so that a death has been put right.
-        let _turns = (producers.lock(None), consumers.lock(None));
-        producers.count.load(Relaxed) - consumers.count.load(Relaxed)
-    }
-
-    fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
-        let frame = frame(item.len() as u64);
-        let Cursors {
+        let QueueHeader {
             producers,
             consumers,
             ..
         } = self.header();
         loop {
-            let turn = producers.lock(wait.deadline())?;
-            if !self.is_full(wait)? {
-                self.make_room(frame, wait.deadline())?;
-                let tail = producers.position.load(Relaxed);
-                let area = self.area();
-                // SAFETY: `make_room` saw to it that no item lies there, and
-                // the turn keeps other producers away.
+            let got = consumers.count.load(Acquire);
+            let put = producers.count.load(Acquire);
+            // Both at one moment, or what was put since would count as there.
+            if consumers.count.load(Relaxed) == got {
+                return put.saturating_sub(got);
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let maxsize = self.header().maxsize.load(Relaxed);
+        maxsize > 0 && self.len() >= maxsize
+    }
+
+    fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
+        let full = || wait.given_up(Error::Full);
+        let frame = frame_size(item.len() as u64);
+        let producers = &self.header().producers;
+        loop {
+            let mut guard = self.lock_producers(wait).ok_or_else(full)?;
+            if !self.is_full() {
+                let capacity = self.reserve(&mut guard, frame, wait)?;
+                let (_, tail) = producers.own_progress();
+                let ring = guard.ring(capacity)?;
+                // SAFETY: `reserve` saw to it that no item lies there, and the
+                // lock keeps other producers away.
                 unsafe {
-                    self.0.write(area, tail, &(item.len() as u64).to_ne_bytes());
-                    self.0.write(area, tail + ALIGN, item);
+                    ring.write(tail, &(item.len() as u64).to_ne_bytes());
+                    ring.write(tail + ALIGN, item);
                 }
-                turn.ring_bell();
-                turn.advance(frame);
+                guard.wake_waiters();
+                guard.advance(frame);
                 return Ok(());
             }
-            drop(turn);
+            drop(guard);
             let Wait::Until(deadline) = wait else {
-                return Err(Error::Full);
+                return Err(full());
             };
-            self.sleep(consumers, deadline, || self.seems_full())?;
+            self.sleep(deadline, Self::lock_consumers, || self.is_full())?;
         }
     }
 
     fn get(&self, item: &mut Vec<u8>, wait: Wait) -> Result<(), Error> {
-        let Cursors {
+        let empty = || wait.given_up(Error::Empty);
+        let QueueHeader {
             producers,
             consumers,
             ..
         } = self.header();
         loop {
-            let turn = consumers.lock(wait.deadline())?;
-            let head = consumers.position.load(Relaxed);
-            let mut tail = consumers.seen.load(Relaxed);
+            let mut guard = self.lock_consumers(wait).ok_or_else(empty)?;
+            let (_, head) = consumers.own_progress();
+            let mut tail = consumers.cached_other.load(Relaxed);
             if head == tail {
-                tail = producers.position.load(Acquire);
-                consumers.seen.store(tail, Relaxed);
+                tail = producers.position();
+                consumers.cached_other.store(tail, Relaxed);
             }
             if head != tail {
-                let frame = self.read(head, tail, item)?;
-                turn.ring_bell();
-                turn.advance(frame);
-                self.give_back(head);
-                return Ok(());
+                let Frame { len, is_read } = self.read(&mut guard, head, tail, item)?;
+                guard.wake_waiters();
+                guard.advance(frame_size(len));
+                self.release_memory(&mut guard, head);
+                return match is_read {
+                    true => Ok(()),
+                    false => Err(too_large("an item", len)),
+                };
             }
-            drop(turn);
+            drop(guard);
             let Wait::Until(deadline) = wait else {
-                return Err(Error::Empty);
+                return Err(empty());
             };
-            self.sleep(producers, deadline, || self.is_empty())?;
+            self.sleep(deadline, Self::lock_producers, || self.is_empty())?;
         }
     }
 
-    /// Sleeps while `blocked`, until the side it waits for moves.
-    fn sleep(
-        &self,
-        side: &Side,
+    /// Sleeps while `blocked`, until the side whose lock `lock` takes advances.
+    fn sleep<'a>(
+        &'a self,
         deadline: Option<Instant>,
+        lock: impl Fn(&'a Self, Wait) -> Option<SideGuard<'a>>,
         blocked: impl Fn() -> bool,
     ) -> Result<(), Error> {
         if spin(|| !blocked()) {
             return Ok(());
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if is_past(deadline) {
             return Err(Error::Timeout);
         }
-        {
-            let _turn = side.lock(deadline)?;
-            if !blocked() {
-                return Ok(());
-            }
-            side.bell.store(1, Relaxed);
-        }
-        futex_wait(&side.bell, 1, deadline);
-        Ok(())
-    }
-
-    fn area(&self) -> Area {
-        Area {
-            start: 0,
-            size: self.header().capacity.load(Relaxed),
-        }
-    }
-
-    /// Whether there seems to be no room. Without the turns, a death may not
-    /// have been put right yet; what seems to be room is then looked at again.
-    fn seems_full(&self) -> bool {
-        let Cursors {
-            producers,
-            consumers,
-            maxsize,
-            ..
-        } = self.header();
-        let maxsize = maxsize.load(Relaxed);
-        let got = consumers.count.load(Acquire);
-        maxsize > 0 && producers.count.load(Relaxed).saturating_sub(got) >= maxsize
-    }
-
-    /// Whether there is no room; with the producers' turn. Who does not wait
-    /// asks for the consumers' turn, to put right the count of one who died;
-    /// who waits does so anyway.
-    fn is_full(&self, wait: Wait) -> Result<bool, Error> {
-        if let Wait::No = wait
-            && self.seems_full()
-        {
-            let _turn = self.header().consumers.lock(None)?;
-            return Ok(self.seems_full());
-        }
-        Ok(self.seems_full())
-    }
-
-    /// Sees to it that a frame fits behind the tail; with the producers' turn.
-    fn make_room(&self, frame: u64, deadline: Option<Instant>) -> Result<(), Error> {
-        let Cursors {
-            producers,
-            consumers,
-            capacity,
-            ..
-        } = self.header();
-        let size = capacity.load(Relaxed);
-        let tail = producers.position.load(Relaxed);
-        if tail + frame <= producers.seen.load(Relaxed) + size {
+        let guard = lock(self, Wait::Until(deadline)).ok_or(Error::Timeout)?;
+        if !blocked() {
             return Ok(());
         }
-        let mut head = consumers.position.load(Acquire);
-        if tail + frame > head + size {
-            let _turn = consumers.lock(deadline)?;
-            head = consumers.position.load(Relaxed);
-            let needed = (tail - head + frame).next_power_of_two();
-            if needed > LARGEST {
-                return Err(system("a queue of more than 64 GiB")(Errno::ENOMEM));
-            }
-            if needed > size {
-                self.lay_out(head..tail, size, needed);
-            }
-        }
-        producers.seen.store(head, Relaxed);
+        let waiters = &guard.side.waiters;
+        waiters.store(1, Relaxed);
+        drop(guard);
+        futex_wait(waiters, 1, deadline);
         Ok(())
     }
 
-    /// Gives memory back that nothing lies in, after the head has moved from
-    /// `before`; with the consumers' turn. Steady traffic keeps it, for it is
-    /// written again at once.
-    fn give_back(&self, before: u64) {
-        let Cursors {
+    /// Sees to it that a frame fits behind the tail, and returns the capacity;
+    /// with the producers' lock.
+    fn reserve(&self, guard: &mut SideGuard<'_>, frame: u64, wait: Wait) -> Result<u64, Error> {
+        let QueueHeader {
             producers,
             consumers,
             capacity,
             ..
         } = self.header();
-        let head = consumers.position.load(Relaxed);
+        let mut size = capacity.load(Relaxed);
+        let (_, tail) = producers.own_progress();
+        if tail + frame <= producers.cached_other.load(Relaxed) + size {
+            return Ok(size);
+        }
+        let mut head = consumers.position();
+        if tail + frame > head + size {
+            let _consumers = self
+                .lock_consumers(wait)
+                .ok_or_else(|| wait.given_up(Error::Full))?;
+            head = consumers.position();
+            let needed = (tail - head)
+                .checked_add(frame)
+                .and_then(u64::checked_next_power_of_two)
+                .ok_or_else(|| system("mmap")(Errno::ENOMEM))?;
+            if needed > size {
+                self.memory.grow(needed)?;
+                let ring = guard.ring(needed)?;
+                self.resize(ring, head..tail, size, needed);
+                size = needed;
+            }
+        }
+        producers.cached_other.store(head, Relaxed);
+        Ok(size)
+    }
+
+    /// Gives memory back that nothing lies in, after the head has advanced from
+    /// `before`; with the consumers' lock. Steady traffic keeps it, because it
+    /// is written again at once.
+    fn release_memory(&self, guard: &mut SideGuard<'_>, before: u64) {
+        let QueueHeader {
+            producers,
+            consumers,
+            capacity,
+            ..
+        } = self.header();
+        let (_, head) = consumers.own_progress();
         let size = capacity.load(Relaxed);
         let is_step = before / STEP != head / STEP;
-        if size <= KEEP && !is_step {
+        if size <= SHRINK_ABOVE && !is_step {
             return;
         }
-        let tail = producers.position.load(Relaxed);
-        let is_large = size > KEEP && tail - head <= size / 4;
+        let tail = producers.position();
+        let is_large = size > SHRINK_ABOVE && tail - head <= size / 4;
         let is_drained = is_step && self.is_drained(head, tail);
         if !is_large && !is_drained {
             return;
         }
-        // Producers wait for consumers' turns, so one may not wait here for
-        // theirs. Who gets the next items tries again.
-        let Ok(_turn) = producers.try_lock() else {
+        // Producers wait for the consumers' lock, so one may not wait here for
+        // theirs. The consumer of one of the next items tries again.
+        if producers.lock.try_lock().is_err() {
             return;
+        }
+        let _producers = SideGuard {
+            side: producers,
+            map: &self.producers_map,
+            memory: &self.memory,
         };
-        let tail = producers.position.load(Relaxed);
-        if is_large && self.halve(head..tail) || is_drained {
-            let area = self.area();
+        let tail = producers.position();
+        if is_large && self.halve(guard, head..tail) || is_drained {
+            let size = capacity.load(Relaxed);
             // SAFETY: from the tail round to the head nothing lies, and both
-            // turns are ours.
-            unsafe { self.0.give_back(area, tail, area.size - (tail - head)) };
+            // locks are held.
+            unsafe { self.memory.release_pages(size, tail, size - (tail - head)) };
         }
     }
 
     /// Whether much has been got and nothing put meanwhile.
     fn is_drained(&self, head: u64, tail: u64) -> bool {
-        let Cursors { consumers, .. } = self.header();
-        if consumers.still.load(Relaxed) != tail {
-            consumers.still.store(tail, Relaxed);
-            consumers.since.store(head, Relaxed);
+        let consumers = &self.header().consumers;
+        if consumers.last_tail.load(Relaxed) != tail {
+            consumers.last_tail.store(tail, Relaxed);
+            consumers.idle_since.store(head, Relaxed);
         }
-        head - consumers.since.load(Relaxed) >= DRAINED
+        head - consumers.idle_since.load(Relaxed) >= DRAINED
     }
 
     /// Halves a large ring while what is in it is little and lies in one half;
-    /// with both turns. Tells whether it did.
-    fn halve(&self, live: Range<u64>) -> bool {
+    /// with both locks. Returns whether it did. A process that cannot map the
+    /// ring leaves that to others.
+    fn halve(&self, guard: &mut SideGuard<'_>, live: Range<u64>) -> bool {
         let mut any = false;
         loop {
-            let area = self.area();
-            let half = area.size / 2;
-            if area.size <= KEEP
-                || live.end - live.start > area.size / 4
+            let size = self.header().capacity.load(Relaxed);
+            let half = size / 2;
+            if size <= SHRINK_ABOVE
+                || live.end - live.start > size / 4
                 || !live.is_empty() && live.start / half != (live.end - 1) / half
             {
                 return any;
             }
-            self.lay_out(live.clone(), area.size, half);
-            // SAFETY: nothing is in that half any more, and both turns are ours.
-            unsafe { self.0.give_back(area, half, half) };
+            let Ok(ring) = guard.ring(size) else {
+                return any;
+            };
+            self.resize(ring, live.clone(), size, half);
+            // SAFETY: nothing is in that half any more, and both locks are held.
+            unsafe { self.memory.release_pages(size, half, half) };
             any = true;
         }
     }
 
-    /// Changes the ring's size, with both turns. What lies elsewhere in a ring
-    /// of the `new` size is copied there first, to where nothing lies in the
-    /// old one, so that it stays whole until the size is changed.
-    fn lay_out(&self, live: Range<u64>, size: u64, new: u64) {
+    /// Changes the size of the ring, with both locks. Items whose offset changes
+    /// are first copied to free space, so the old ring stays valid until the new
+    /// capacity is stored, even if this process dies. `ring` is as large as the
+    /// larger of the two.
+    fn resize(&self, ring: RingBytes<'_>, live: Range<u64>, old: u64, new: u64) {
         let mut start = live.start;
         while start < live.end {
-            let end = live.end.min((start / size + 1) * size);
-            let (from, to) = ((start % size) as usize, (start % new) as usize);
+            let end = live.end.min((start / old + 1) * old);
+            let (from, to) = (start % old, start % new);
             if from != to {
                 // SAFETY: producers and consumers are kept out. If the ring
                 // grows, `to` is behind the old one; if it shrinks, it is in
                 // the half in which nothing lies.
-                unsafe { self.0.copy(from, to, (end - start) as usize) };
+                unsafe { ring.copy(from, to, end - start) };
             }
             start = end;
         }
         self.header().capacity.store(new, Relaxed);
     }
 
-    /// Reads the item of the frame at `head` and returns the frame's size; with
-    /// the consumers' turn.
-    fn read(&self, head: u64, tail: u64, item: &mut Vec<u8>) -> Result<u64, Error> {
-        let corrupt = || Error::Corrupt("queue: not what its producers write".into());
-        let area = self.area();
+    /// Reads the item of the frame at `head`; with the consumers' lock.
+    #[inline]
+    fn read(
+        &self,
+        guard: &mut SideGuard<'_>,
+        head: u64,
+        tail: u64,
+        item: &mut Vec<u8>,
+    ) -> Result<Frame, Error> {
+        let size = self.header().capacity.load(Relaxed);
         let there = tail.wrapping_sub(head);
-        if !area.size.is_power_of_two() || area.size > LARGEST || there > area.size {
+        if there > size || !size.is_power_of_two() || !head.is_multiple_of(ALIGN) {
             return Err(corrupt());
         }
+        let Ok(ring) = guard.ring(size) else {
+            return self.read_unmapped(size, head, there, item);
+        };
         // SAFETY: from head to tail nobody writes.
-        let len = unsafe { self.0.read_u64(area, head) };
-        if len > there || frame(len) > there {
+        let len = unsafe { ring.read_u64(head) };
+        if !fits(len, there) {
             return Err(corrupt());
         }
-        // SAFETY: as above.
-        unsafe { self.0.read(area, head + ALIGN, len, item) };
-        Ok(frame(len))
+        let is_read = reserve(item, len);
+        if is_read {
+            // SAFETY: as above.
+            unsafe { ring.read(head + ALIGN, len, item) };
+        }
+        Ok(Frame { len, is_read })
+    }
+
+    /// As [`read`](Self::read), for a process that cannot map the ring: a small
+    /// item can be got also if the ring is large.
+    #[cold]
+    fn read_unmapped(
+        &self,
+        size: u64,
+        head: u64,
+        there: u64,
+        item: &mut Vec<u8>,
+    ) -> Result<Frame, Error> {
+        let mut len = Vec::new();
+        self.memory.read_unmapped(size, head, ALIGN, &mut len)?;
+        let len = u64::from_ne_bytes(len.try_into().expect("eight bytes"));
+        if !fits(len, there) {
+            return Err(corrupt());
+        }
+        let is_read = reserve(item, len);
+        if is_read {
+            self.memory.read_unmapped(size, head + ALIGN, len, item)?;
+        }
+        Ok(Frame { len, is_read })
     }
 }
 
+/// A frame that was read.
+struct Frame {
+    /// How many bytes the item has.
+    len: u64,
+    /// False if there is not as much memory.
+    is_read: bool,
+}
+
+/// Whether an item of `len` bytes and its length are in as many bytes as are
+/// `there`.
+#[inline]
+fn fits(len: u64, there: u64) -> bool {
+    len <= there && frame_size(len) <= there
+}
+
+#[cold]
+fn corrupt() -> Error {
+    Error::Corrupt("queue: not what its producers write".into())
+}
+
 /// How many bytes an item takes in the ring.
-fn frame(len: u64) -> u64 {
+fn frame_size(len: u64) -> u64 {
     ALIGN + len.next_multiple_of(ALIGN)
 }

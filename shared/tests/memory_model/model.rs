@@ -287,6 +287,25 @@ pub fn deadline(_: Duration) -> Option<Instant> {
     None
 }
 
+pub fn is_past(_: Option<Instant>) -> bool {
+    false
+}
+
+pub fn reserve(_: &mut Vec<u8>, _: u64) -> bool {
+    true
+}
+
+pub fn too_large(_: &str, _: u64) -> Error {
+    unreachable!("a model's items are small")
+}
+
+/// Stands for the real one; each kind is one type of header here.
+pub enum Kind {
+    Queue,
+    Channel,
+    Alarm,
+}
+
 /// # Safety
 /// As the real one's: all zeroes is a valid value.
 pub unsafe trait Header: Sync {}
@@ -308,7 +327,7 @@ unsafe impl<H> Send for Memory<H> {}
 unsafe impl<H> Sync for Memory<H> {}
 
 impl<H: Header + 'static> Memory<H> {
-    pub fn new(_: usize) -> Result<Self, Error> {
+    pub fn new(_: Kind, _: usize) -> Result<Self, Error> {
         // SAFETY: as a header promises.
         let header: Rc<H> = at(0, || unsafe { MaybeUninit::zeroed().assume_init() });
         // To Loom an atomic is written where it is made, so all are made here,
@@ -324,8 +343,12 @@ impl<H: Header + 'static> Memory<H> {
         })
     }
 
+    pub fn growable(kind: Kind, len: usize, _: usize) -> Result<Self, Error> {
+        Self::new(kind, len)
+    }
+
     /// The other end of the only one with such a header.
-    pub fn open(_: OwnedFd) -> Result<Self, Error> {
+    pub fn open(_: Kind, _: OwnedFd) -> Result<Self, Error> {
         let header = at(0, || unreachable!("it has been made"));
         Ok(Memory {
             header,
@@ -333,26 +356,101 @@ impl<H: Header + 'static> Memory<H> {
         })
     }
 
+    pub fn open_growable(kind: Kind, fd: OwnedFd, _: usize) -> Result<Self, Error> {
+        Self::open(kind, fd)
+    }
+
+    /// More than a model puts.
+    pub fn len(&self) -> usize {
+        1 << 10
+    }
+
     pub fn header(&self) -> &H {
         &self.header
     }
 
-    /// Does something to each byte of a range; Loom sees to it that nobody
-    /// else does at the same time.
-    fn each(&self, area: Area, position: u64, len: u64, mut work: impl FnMut(&UnsafeCell<u8>)) {
-        let base = &raw const *self.header as usize + area.start;
-        for position in position..position + len {
-            let offset = (position & (area.size - 1)) as usize;
-            work(&at(base + offset, || UnsafeCell::new(0)));
+    fn ring(&self, area: Area) -> RingBytes<'_> {
+        RingBytes {
+            base: &raw const *self.header as usize + area.start,
+            size: area.size,
+            bytes: PhantomData,
         }
     }
 
     /// # Safety
     /// As the real one's; Loom checks it.
     pub unsafe fn write(&self, area: Area, position: u64, bytes: &[u8]) {
+        // SAFETY: as promised.
+        unsafe { self.ring(area).write(position, bytes) }
+    }
+
+    /// # Safety
+    /// As the real one's; Loom checks it.
+    pub unsafe fn read(&self, area: Area, position: u64, len: u64, buffer: &mut Vec<u8>) {
+        // SAFETY: as promised.
+        unsafe { self.ring(area).read(position, len, buffer) }
+    }
+
+    /// # Safety
+    /// As the real one's; Loom checks it.
+    pub unsafe fn read_u64(&self, area: Area, position: u64) -> u64 {
+        // SAFETY: as promised.
+        unsafe { self.ring(area).read_u64(position) }
+    }
+
+    pub fn grow(&self, _: u64) -> Result<(), Error> {
+        unreachable!("a model's ring does not grow")
+    }
+
+    pub fn read_unmapped(&self, _: u64, _: u64, _: u64, _: &mut Vec<u8>) -> Result<(), Error> {
+        unreachable!("a model can map its ring")
+    }
+
+    /// # Safety
+    /// None is needed; the real one asks for it.
+    pub unsafe fn release_pages(&self, _: u64, _: u64, _: u64) {
+        unreachable!("a model's ring is small")
+    }
+}
+
+#[derive(Default)]
+pub struct RingMap;
+
+impl RingMap {
+    /// # Safety
+    /// None is needed; the real one asks for it.
+    pub unsafe fn ring<'a, H: Header + 'static>(
+        &'a mut self,
+        memory: &'a Memory<H>,
+        size: u64,
+    ) -> Result<RingBytes<'a>, Error> {
+        Ok(memory.ring(Area { start: 0, size }))
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct RingBytes<'a> {
+    base: usize,
+    size: u64,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl RingBytes<'_> {
+    /// Does something to each byte of a range; Loom sees to it that nobody
+    /// else does at the same time.
+    fn each(self, position: u64, len: u64, mut work: impl FnMut(&UnsafeCell<u8>)) {
+        for position in position..position + len {
+            let offset = (position & (self.size - 1)) as usize;
+            work(&at(self.base + offset, || UnsafeCell::new(0)));
+        }
+    }
+
+    /// # Safety
+    /// As the real one's; Loom checks it.
+    pub unsafe fn write(self, position: u64, bytes: &[u8]) {
         step();
         let mut bytes = bytes.iter();
-        self.each(area, position, bytes.len() as u64, |cell| {
+        self.each(position, bytes.len() as u64, |cell| {
             let byte = *bytes.next().expect("as many as there are");
             // SAFETY: nobody else is here, as Loom has just checked.
             cell.with_mut(|place| unsafe { *place = byte });
@@ -361,8 +459,8 @@ impl<H: Header + 'static> Memory<H> {
 
     /// # Safety
     /// As the real one's; Loom checks it.
-    pub unsafe fn read(&self, area: Area, position: u64, len: u64, buffer: &mut Vec<u8>) {
-        self.each(area, position, len, |cell| {
+    pub unsafe fn read(self, position: u64, len: u64, buffer: &mut Vec<u8>) {
+        self.each(position, len, |cell| {
             // SAFETY: nobody writes here, as Loom has just checked.
             buffer.push(cell.with(|place| unsafe { *place }));
         });
@@ -370,23 +468,17 @@ impl<H: Header + 'static> Memory<H> {
 
     /// # Safety
     /// As the real one's; Loom checks it.
-    pub unsafe fn read_u64(&self, area: Area, position: u64) -> u64 {
+    pub unsafe fn read_u64(self, position: u64) -> u64 {
         let mut bytes = Vec::new();
         // SAFETY: as promised.
-        unsafe { self.read(area, position, 8, &mut bytes) };
+        unsafe { self.read(position, 8, &mut bytes) };
         u64::from_ne_bytes(bytes.try_into().expect("eight bytes"))
     }
 
     /// # Safety
     /// None is needed; the real one asks for it.
-    pub unsafe fn copy(&self, _: usize, _: usize, _: usize) {
+    pub unsafe fn copy(self, _: u64, _: u64, _: u64) {
         unreachable!("a model's ring does not grow")
-    }
-
-    /// # Safety
-    /// None is needed; the real one asks for it.
-    pub unsafe fn give_back(&self, _: Area, _: u64, _: u64) {
-        unreachable!("a model's ring is small")
     }
 }
 

@@ -13,11 +13,12 @@ pub mod queue;
 /// Stands for `src/multiprocessing/memory.rs`.
 pub mod memory {
     pub use crate::model::{
-        Area, AtomicU32, AtomicU64, Header, Memory, deadline, fence, futex_wait, futex_wake, spin,
+        Area, AtomicU32, AtomicU64, Header, Kind, Memory, RingBytes, RingMap, deadline, fence,
+        futex_wait, futex_wake, is_past, reserve, spin, too_large,
     };
 }
 
 /// Stands for `src/multiprocessing/mutex.rs`.
 mod mutex {
-    pub use crate::model::{Lock, Mutex};
+    pub use crate::model::Mutex;
 }

@@ -262,6 +262,11 @@ pub fn is_waiting(pid: u32) -> bool {
     call.split(' ').next() == Some(&nix::libc::SYS_futex.to_string())
 }
 
+/// How many descriptors this process has open.
+pub fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
 /// The bytes in use in all the memfds that this process has open.
 pub fn shared_memory() -> u64 {
     memfds()

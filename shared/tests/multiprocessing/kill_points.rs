@@ -5,13 +5,21 @@
 //! that changes shared memory is noted. What others can see of the child is
 //! the same between two such changes; so, for each of them, a fresh child is
 //! stepped to the instruction before it, and another one past it, and killed.
+//!
+//! Some are looked at before that, while they are stopped: a call that promises
+//! not to wait, or not for long, keeps that promise beside a process that is
+//! stopped at any of these points.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
+use std::rc::Rc;
+use std::sync::TryLockError;
 use std::time::{Duration, Instant};
 use std::{fs, iter, thread};
 
 use nix::sys::ptrace;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -31,6 +39,13 @@ pub const TESTS: &[(&str, fn())] = named![
     a_lock,
     a_lock_that_another_waits_for,
     an_array_lock,
+    a_put_that_makes_the_queue_larger,
+    nobody_waits_for_a_stopped_put,
+    nobody_waits_for_a_stopped_put_that_waited_for_room,
+    nobody_waits_for_a_stopped_put_that_makes_the_queue_larger,
+    nobody_waits_for_a_stopped_get,
+    nobody_waits_for_a_stopped_get_that_waited_for_an_item,
+    nobody_waits_for_a_stopped_holder_of_a_lock,
 ];
 
 const LONG: Duration = Duration::from_secs(20);
@@ -42,6 +57,8 @@ struct Scene {
     gate: Connection<(), ()>,
     /// Lets the call go on if it waits.
     unblock: Box<dyn FnOnce()>,
+    /// Is called while the actor is stopped.
+    look: Box<dyn FnOnce()>,
     /// Is told whether the call had returned.
     check: Box<dyn FnOnce(bool)>,
 }
@@ -134,6 +151,7 @@ fn kill_after(instructions: usize, scene: fn() -> Scene) {
             break;
         }
     }
+    (scene.look)();
     drop(traced);
     let death = scene.actor.join();
     assert!(
@@ -294,6 +312,7 @@ fn a_put() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -326,6 +345,7 @@ fn a_put_that_wakes_a_consumer() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -357,6 +377,7 @@ fn a_put_that_waited_for_room() {
             actor,
             gate,
             unblock: Box::new(unblock),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -375,6 +396,7 @@ fn a_get() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -399,6 +421,7 @@ fn a_get_that_wakes_a_producer() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -427,6 +450,7 @@ fn a_get_that_waited_for_an_item() {
             actor,
             gate,
             unblock: Box::new(unblock),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -468,6 +492,7 @@ fn a_lock() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -500,6 +525,7 @@ fn a_lock_that_another_waits_for() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
             check: Box::new(check),
         }
     });
@@ -539,6 +565,286 @@ fn an_array_lock() {
             actor,
             gate,
             unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
+            check: Box::new(check),
+        }
+    });
+}
+
+/// A queue whose ring is as small as it can be, and full but for less than an
+/// item; what is in it wraps around the end. Its items are `first..=last`.
+fn full_ring() -> (Queue<Item>, u64, u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 4096, hard).unwrap();
+    let queue = Queue::new().unwrap();
+    let mut last = 0;
+    while queue.put(item(last + 1)).is_ok() {
+        last += 1;
+    }
+    assert!(last > 5, "{last} items");
+    for n in [1, 2] {
+        assert_eq!(queue.get().unwrap(), item(n));
+    }
+    while queue.put(item(last + 1)).is_ok() {
+        last += 1;
+    }
+    setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+    (queue, 3, last)
+}
+
+fn puts_another(queue: &Queue<Item>, n: u64, gate: Connection<(), ()>) {
+    gate.send(()).unwrap();
+    gate.recv().unwrap();
+    let item = item(n);
+    stop();
+    queue.put(item).unwrap();
+    stop();
+}
+
+fn a_put_that_makes_the_queue_larger() {
+    every_point_of(|| {
+        let (queue, first, last) = full_ring();
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(puts_another, (&queue, last + 1, there));
+        let actor = actor.start().unwrap();
+        let check = move |returned: bool| {
+            let left = drain(&queue);
+            assert!(
+                left.iter().copied().eq(first..=last + 1)
+                    || left.iter().copied().eq(first..=last) && !returned,
+                "{left:?}"
+            );
+        };
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
+            check: Box::new(check),
+        }
+    });
+}
+
+/// Far more than each of the calls waits that promise not to wait for long.
+const AT_MOST: Duration = Duration::from_millis(1_500);
+
+/// Makes a call that promises not to wait for long.
+fn soon<R>(what: &str, call: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let result = call();
+    let time = start.elapsed();
+    assert!(time < AT_MOST, "{what} took {time:?}");
+    result
+}
+
+/// What was put and got beside a stopped process.
+#[derive(Default)]
+struct Beside {
+    put: Vec<u64>,
+    got: Vec<u64>,
+}
+
+const BRIEF: Duration = Duration::from_millis(20);
+
+/// All that may not wait for long for a process that is stopped.
+fn look_at(queue: &Queue<Item>, beside: &Rc<RefCell<Beside>>) -> Box<dyn FnOnce()> {
+    let (queue, beside) = (queue.clone(), beside.clone());
+    Box::new(move || {
+        let mut beside = beside.borrow_mut();
+        let before = soon("len", || queue.len());
+        let counts = || {
+            let empty = soon("is_empty", || queue.is_empty());
+            let text = soon("Debug", || format!("{queue:?}"));
+            let len = soon("len", || queue.len());
+            soon("is_full", || queue.is_full());
+            assert_eq!(empty, len == 0);
+            assert!(text.contains(&len.to_string()), "{text}");
+            len
+        };
+        assert_eq!(counts(), before);
+        match soon("try_put", || queue.try_put(item(50))) {
+            Ok(()) => beside.put.push(50),
+            Err(error) => assert!(matches!(error, Error::Full), "{error:?}"),
+        }
+        match soon("put_timeout", || queue.put_timeout(item(51), BRIEF)) {
+            Ok(()) => beside.put.push(51),
+            Err(error) => assert!(matches!(error, Error::Timeout), "{error:?}"),
+        }
+        match soon("try_get", || queue.try_get()) {
+            Ok(got) => beside.got.push(got.0),
+            Err(error) => assert!(matches!(error, Error::Empty), "{error:?}"),
+        }
+        match soon("get_timeout", || queue.get_timeout(BRIEF)) {
+            Ok(got) => beside.got.push(got.0),
+            Err(error) => assert!(matches!(error, Error::Timeout), "{error:?}"),
+        }
+        // Exact, beside a stopped process too.
+        assert_eq!(
+            counts() + beside.got.len(),
+            before + beside.put.len(),
+            "{:?} put, {:?} got",
+            beside.put,
+            beside.got
+        );
+        soon("drop", || drop(queue));
+    })
+}
+
+/// What is left, and what was got before, is what there was and what was put.
+/// The actor's own item may be missing, and an item that it got.
+fn account(queue: &Queue<Item>, beside: &Beside, before: Vec<u64>, optional: &[u64]) {
+    let mut all = beside.got.clone();
+    all.extend(drain(queue));
+    let mut expected = before;
+    expected.extend(&beside.put);
+    all.sort_unstable();
+    expected.sort_unstable();
+    let without = |list: &[u64]| {
+        let mut list = list.to_vec();
+        list.retain(|n| !optional.contains(n));
+        list
+    };
+    assert_eq!(without(&all), without(&expected));
+    assert!(all.is_sorted_by(|a, b| a < b), "doubled: {all:?}");
+}
+
+fn nobody_waits_for_a_stopped_put() {
+    every_point_of(|| {
+        let queue = queue_of(2, 0);
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(puts, (&queue, there)).start().unwrap();
+        let beside = Rc::<RefCell<Beside>>::default();
+        let look = look_at(&queue, &beside);
+        let check = move |_| account(&queue, &beside.borrow(), vec![1, 2], &[3]);
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(|| ()),
+            look,
+            check: Box::new(check),
+        }
+    });
+}
+
+fn nobody_waits_for_a_stopped_put_that_waited_for_room() {
+    every_point_of(|| {
+        let queue = queue_of(2, 2);
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(puts, (&queue, there)).start().unwrap();
+        let unblock = {
+            let queue = queue.clone();
+            move || assert_eq!(queue.get_timeout(LONG).unwrap(), item(1))
+        };
+        let beside = Rc::<RefCell<Beside>>::default();
+        let look = look_at(&queue, &beside);
+        let check = move |_| account(&queue, &beside.borrow(), vec![2], &[1, 3]);
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(unblock),
+            look,
+            check: Box::new(check),
+        }
+    });
+}
+
+fn nobody_waits_for_a_stopped_put_that_makes_the_queue_larger() {
+    every_point_of(|| {
+        let (queue, first, last) = full_ring();
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(puts_another, (&queue, last + 1, there));
+        let actor = actor.start().unwrap();
+        let beside = Rc::<RefCell<Beside>>::default();
+        let look = look_at(&queue, &beside);
+        let check = move |_| {
+            let before = (first..=last).collect();
+            account(&queue, &beside.borrow(), before, &[last + 1]);
+        };
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(|| ()),
+            look,
+            check: Box::new(check),
+        }
+    });
+}
+
+fn nobody_waits_for_a_stopped_get() {
+    every_point_of(|| {
+        let queue = queue_of(3, 5);
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(gets, (&queue, there)).start().unwrap();
+        let beside = Rc::<RefCell<Beside>>::default();
+        let look = look_at(&queue, &beside);
+        let check = move |_| account(&queue, &beside.borrow(), vec![1, 2, 3], &[1]);
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(|| ()),
+            look,
+            check: Box::new(check),
+        }
+    });
+}
+
+fn nobody_waits_for_a_stopped_get_that_waited_for_an_item() {
+    every_point_of(|| {
+        let queue = queue_of(0, 0);
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(gets, (&queue, there)).start().unwrap();
+        let unblock = {
+            let queue = queue.clone();
+            move || queue.put_timeout(item(1), LONG).unwrap()
+        };
+        let beside = Rc::<RefCell<Beside>>::default();
+        let look = look_at(&queue, &beside);
+        let check = move |_| account(&queue, &beside.borrow(), vec![], &[1]);
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(unblock),
+            look,
+            check: Box::new(check),
+        }
+    });
+}
+
+fn nobody_waits_for_a_stopped_holder_of_a_lock() {
+    every_point_of(|| {
+        let value = Value::new(0u64).unwrap();
+        let (gate, there) = pipe().unwrap();
+        let actor = Process::new(counts, (&value, there)).start().unwrap();
+        let look = {
+            let value = value.clone();
+            move || {
+                let text = soon("Debug", || format!("{value:?}"));
+                let free = match soon("try_lock", || value.try_lock()) {
+                    Ok(guard) => Some(*guard),
+                    Err(TryLockError::WouldBlock) => None,
+                    Err(TryLockError::Poisoned(_)) => panic!("nobody has died"),
+                };
+                let timed = match soon("lock_timeout", || value.lock_timeout(BRIEF)) {
+                    Ok(guard) => Some(*guard),
+                    Err(TryLockError::WouldBlock) => None,
+                    Err(TryLockError::Poisoned(_)) => panic!("nobody has died"),
+                };
+                assert_eq!(free, timed);
+                match free {
+                    Some(count) => assert_eq!(text, format!("Value({count})")),
+                    None => assert_eq!(text, "Value(<locked>)"),
+                }
+                soon("is_poisoned", || assert!(!value.is_poisoned()));
+                soon("clear_poison", || value.clear_poison());
+                soon("drop", || drop(value));
+            }
+        };
+        let check = move |returned| is_well(&value, returned);
+        Scene {
+            actor,
+            gate,
+            unblock: Box::new(|| ()),
+            look: Box::new(look),
             check: Box::new(check),
         }
     });

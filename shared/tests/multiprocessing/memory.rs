@@ -1,14 +1,22 @@
 //! Value and Array: what they hold, and what becomes of their locks.
 
-use std::sync::PoisonError;
+use std::fmt::Debug;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
-use std::{mem, panic, process, thread};
+use std::{env, fs, mem, panic, process, thread};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, raise};
-use shared::multiprocessing::{Array, Connection, Error, Process, Value, pipe};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use shared::multiprocessing::{
+    Array, Connection, Error, Pool, Process, Queue, Value, bytemuck, pipe,
+};
 
-use crate::harness::{is_waiting, shared_memory, within};
+use crate::harness::{descriptors, is_waiting, shared_memory, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     a_value_is_read_and_written_by_every_process,
@@ -33,6 +41,16 @@ pub const TESTS: &[(&str, fn())] = named![
     a_size_that_cannot_be_had_is_an_error,
     an_array_takes_memory_only_where_it_is_written,
     out_of_range_panics,
+    a_handle_that_arrives_as_another_is_an_error_that_names_both,
+    try_lock_and_debug_of_a_lock_that_is_held_say_so,
+    debug_prints_the_value_without_poisoning_or_hiding_poison,
+    lock_timeout_gives_the_guard_the_time_or_the_poison,
+    lock_timeout_on_a_lock_that_this_thread_holds_panics,
+    a_forked_copy_of_a_handle_or_a_guard_may_be_dropped,
+    a_thousand_counters_are_one_array_and_one_descriptor,
+    plain_structs_of_ones_own_are_shared,
+    a_core_dump_leaves_shared_memory_out,
+    a_process_that_aborts_with_a_queue_leaves_a_small_core,
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -419,4 +437,300 @@ fn out_of_range_panics() {
     assert!(panics(&|| array.set(2, 0)));
     // Neither has left it locked or poisoned.
     assert!(array.lock().is_ok());
+}
+
+/// Sent as one thing and received as another.
+enum Mistaken<A, B> {
+    Sent(A),
+    Came(B),
+}
+
+impl<A: Serialize, B> Serialize for Mistaken<A, B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Mistaken::Sent(sent) => sent.serialize(serializer),
+            Mistaken::Came(_) => unreachable!("it is not sent on"),
+        }
+    }
+}
+
+impl<'de, A, B: Deserialize<'de>> Deserialize<'de> for Mistaken<A, B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        B::deserialize(deserializer).map(Mistaken::Came)
+    }
+}
+
+/// Sends an `A` that arrives as a `B`.
+fn mistake<A, B>(sent: A, words: &[&str])
+where
+    A: Serialize + 'static,
+    B: DeserializeOwned + 'static,
+{
+    let sent = Mistaken::<A, B>::Sent(sent);
+    let child = Process::new(|_: Mistaken<A, B>| (), (sent,))
+        .start()
+        .unwrap();
+    let error = child.join().unwrap_err();
+    assert!(matches!(error, Error::Decode(_)), "{error:?}");
+    for word in words {
+        assert!(error.to_string().contains(word), "{word:?}: {error}");
+    }
+}
+
+fn a_handle_that_arrives_as_another_is_an_error_that_names_both() {
+    type End = Connection<u8, u8>;
+    let value = || Value::new(7u64).unwrap();
+    let array = || Array::new([1u64, 2]).unwrap();
+    let queue = || Queue::<u8>::new().unwrap();
+    let end = || pipe::<u8, u8>().unwrap().0;
+
+    mistake::<_, Array<u64>>(value(), &["a Value came where an Array"]);
+    mistake::<_, Queue<u8>>(value(), &["a Value came where a Queue"]);
+    mistake::<_, End>(value(), &["a Value came where a Connection"]);
+    mistake::<_, Value<u64>>(array(), &["an Array came where a Value"]);
+    mistake::<_, Queue<u8>>(array(), &["an Array came where a Queue"]);
+    mistake::<_, End>(array(), &["an Array came where a Connection"]);
+    mistake::<_, Value<u64>>(queue(), &["a Queue came where a Value"]);
+    mistake::<_, Array<u64>>(queue(), &["a Queue came where an Array"]);
+    mistake::<_, End>(queue(), &["a Queue came where a Connection"]);
+    mistake::<_, Value<u64>>(end(), &["a Connection came where a Value"]);
+    mistake::<_, Array<u64>>(end(), &["a Connection came where an Array"]);
+    mistake::<_, Queue<u8>>(end(), &["a Connection came where a Queue"]);
+
+    // Of another size, the items are others'.
+    let empty = Array::<u64>::new([]).unwrap();
+    mistake::<_, Value<u64>>(empty, &["an Array came where a Value"]);
+    let bytes = Array::new([1u8; 64]).unwrap();
+    mistake::<_, Array<u64>>(bytes, &["an Array", "1-byte", "8-byte"]);
+    mistake::<_, Array<u8>>(array(), &["an Array", "8-byte", "1-byte"]);
+    mistake::<_, Value<u128>>(value(), &["a Value", "8-byte", "16-byte"]);
+
+    // One that is nothing: the number of a descriptor that was never sent.
+    for number in [0u32, 1, 2, 7, u32::MAX] {
+        mistake::<_, Queue<u8>>(number, &[]);
+        mistake::<_, End>(number, &[]);
+    }
+    // Nor are the descriptors that a pool gives its workers to be had.
+    for number in 0u32..4 {
+        let initializer = |_: Mistaken<u32, Queue<u8>>| ();
+        let sent = Mistaken::<u32, Queue<u8>>::Sent(number);
+        let pool = Pool::builder()
+            .processes(1)
+            .initializer(initializer, (sent,));
+        assert!(pool.build().is_err(), "{number}");
+    }
+}
+
+fn try_lock_and_debug_of_a_lock_that_is_held_say_so() {
+    let value = Value::new(7u64).unwrap();
+    let array = Array::new([1, 2]).unwrap();
+    assert_eq!(format!("{value:?} {array:?}"), "Value(7) Array([1, 2])");
+    // Held by this thread, and by another one.
+    let held = || {
+        assert!(matches!(value.try_lock(), Err(TryLockError::WouldBlock)));
+        assert!(matches!(array.try_lock(), Err(TryLockError::WouldBlock)));
+        let text = format!("{value:?} {array:?}");
+        assert_eq!(text, "Value(<locked>) Array(<locked>)");
+    };
+    let guards = (value.lock().unwrap(), array.lock().unwrap());
+    held();
+    thread::scope(|scope| scope.spawn(held).join().unwrap());
+    drop(guards);
+    *value.try_lock().unwrap() += 1;
+    array.try_lock().unwrap()[0] += 1;
+    assert_eq!((value.get(), array.get(0)), (8, 2));
+}
+
+fn debug_prints_the_value_without_poisoning_or_hiding_poison() {
+    let value = Value::new(1u64).unwrap();
+    kill_holder_of(&value);
+    assert_eq!(format!("{value:?}"), "Value(2)");
+    assert!(value.lock().is_err());
+
+    /// Prints itself by panicking.
+    #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+    #[bytemuck(crate = "bytemuck")]
+    #[repr(C)]
+    struct Shy(u8);
+
+    impl Debug for Shy {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("not to be printed")
+        }
+    }
+
+    let shy = Value::new(Shy(1)).unwrap();
+    let printed = panic::catch_unwind(panic::AssertUnwindSafe(|| format!("{shy:?}")));
+    assert!(printed.is_err());
+    assert!(!shy.is_poisoned() && shy.try_lock().is_ok());
+}
+
+fn lock_timeout_gives_the_guard_the_time_or_the_poison() {
+    let value = Value::new(1u64).unwrap();
+    let array = Array::new([1u8, 2]).unwrap();
+    *value.lock_timeout(Duration::ZERO).unwrap() += 1;
+    array.lock_timeout(Duration::MAX).unwrap()[1] += 1;
+    assert_eq!((value.get(), array.get(1)), (2, 3));
+
+    let (here, there) = pipe::<(), ()>().unwrap();
+    let holder = Process::new(holds, (&value, there)).start().unwrap();
+    here.recv().unwrap();
+    for time in [Duration::ZERO, Duration::from_millis(50)] {
+        let start = Instant::now();
+        let answer = value.lock_timeout(time);
+        assert!(matches!(answer, Err(TryLockError::WouldBlock)));
+        assert!(start.elapsed() >= time);
+        assert!(start.elapsed() < time + LONG);
+    }
+    // One that waits is told of the death, with the data.
+    let waits = |value: &Value<u64>| match value.lock_timeout(LONG) {
+        Err(TryLockError::Poisoned(poison)) => *poison.into_inner(),
+        other => panic!("{other:?}"),
+    };
+    let waiter = Process::new(waits, (&value,)).start().unwrap();
+    within(LONG, || is_waiting(waiter.pid())).unwrap();
+    holder.kill().unwrap();
+    assert_eq!(waiter.join().unwrap(), 3);
+    assert!(holder.join().is_err());
+    let answer = value.lock_timeout(Duration::ZERO);
+    assert!(matches!(answer, Err(TryLockError::Poisoned(_))));
+}
+
+fn lock_timeout_on_a_lock_that_this_thread_holds_panics() {
+    let value = Value::new(1u64).unwrap();
+    let guard = value.lock().unwrap();
+    let again = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(value.lock_timeout(LONG))));
+    let words = *again.unwrap_err().downcast::<&str>().unwrap();
+    assert!(words.contains("holds the lock already"), "{words}");
+    drop(guard);
+    assert!(value.lock().is_ok());
+}
+
+fn a_forked_copy_of_a_handle_or_a_guard_may_be_dropped() {
+    let value = Value::new(1u64).unwrap();
+    let array = Array::new([1, 2, 3]).unwrap();
+    let queue = Queue::new().unwrap();
+    let (left, right) = pipe::<u8, u8>().unwrap();
+    queue.put(vec![7u8; 300_000]).unwrap();
+    left.send(1).unwrap();
+    let mut guard = value.lock().unwrap();
+    // SAFETY: this process has one thread.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            drop(guard);
+            drop((value, array, queue, left, right));
+            // SAFETY: a copy of the parent runs none of its exit handlers.
+            unsafe { nix::libc::_exit(0) }
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+        }
+    }
+    *guard += 1;
+    // It is still this process's lock.
+    thread::scope(|scope| {
+        let other = scope.spawn(|| matches!(value.try_lock(), Err(TryLockError::WouldBlock)));
+        assert!(other.join().unwrap());
+    });
+    drop(guard);
+    assert_eq!(*value.lock().unwrap(), 2);
+    assert_eq!(array.to_vec(), [1, 2, 3]);
+    queue.put(vec![8]).unwrap();
+    assert_eq!(queue.get().unwrap(), vec![7; 300_000]);
+    assert_eq!(queue.get().unwrap(), [8]);
+    assert_eq!(right.recv().unwrap(), 1);
+    right.send(2).unwrap();
+    assert_eq!(left.recv().unwrap(), 2);
+}
+
+fn a_thousand_counters_are_one_array_and_one_descriptor() {
+    let before = descriptors();
+    let counters = Array::<u64>::zeroed(1_000).unwrap();
+    assert_eq!(descriptors() - before, 1);
+    let clones: Vec<_> = (0..100).map(|_| counters.clone()).collect();
+    assert_eq!(descriptors() - before, 1);
+    drop(clones);
+    let values: Vec<_> = (0..10).map(|n| Value::new(n).unwrap()).collect();
+    assert_eq!(descriptors() - before, 11);
+    let pages = |memory: u64| memory / 4096;
+    let used = shared_memory();
+    counters.lock().unwrap().fill(1);
+    assert_eq!((pages(used), pages(shared_memory())), (11, 12));
+    drop(values);
+}
+
+fn plain_structs_of_ones_own_are_shared() {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+    #[bytemuck(crate = "bytemuck")]
+    #[repr(C)]
+    struct Point {
+        x: f64,
+        y: f64,
+    }
+    let point = Value::new(Point::default()).unwrap();
+    let line = Array::new([Point { x: 1.0, y: 2.0 }; 3]).unwrap();
+    let moves = |point: &Value<Point>, line: &Array<Point>| {
+        point.lock().unwrap().x += line.get(1).y;
+    };
+    let child = Process::new(moves, (&point, &line)).start().unwrap();
+    child.join().unwrap();
+    assert_eq!(point.get(), Point { x: 2.0, y: 0.0 });
+}
+
+fn a_core_dump_leaves_shared_memory_out() {
+    let queue = Queue::new().unwrap();
+    // Mapped anew on both sides, and larger.
+    for size in [1, 100_000, 1_000_000, 10_000_000] {
+        queue.put(vec![1u8; size]).unwrap();
+        assert_eq!(queue.get().unwrap().len(), size);
+    }
+    let value = Value::new(1).unwrap();
+    let array = Array::<u8>::zeroed(100_000).unwrap();
+    let pool = Pool::new(1).unwrap();
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut name, mut seen) = ("", 0);
+    for line in maps.lines() {
+        match line.strip_prefix("VmFlags:") {
+            Some(flags) if name.contains("memfd:") => {
+                assert!(flags.split(' ').any(|flag| flag == "dd"), "{name}: {flags}");
+                seen += 1;
+            }
+            Some(_) => {}
+            None if line.contains('-') => name = line,
+            None => {}
+        }
+    }
+    assert!(seen >= 5, "{seen} maps");
+    drop((queue, value, array, pool));
+}
+
+fn a_process_that_aborts_with_a_queue_leaves_a_small_core() {
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap();
+    if pattern.trim() != "core" || hard < 100 << 20 {
+        return eprintln!("skipped: core dumps go elsewhere: {soft} {pattern}");
+    }
+    let aborts = |queue: &Queue<Vec<u8>>| -> u8 {
+        let folder = env::temp_dir().join(format!("shared-core-{}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        env::set_current_dir(&folder).unwrap();
+        setrlimit(Resource::RLIMIT_CORE, 100 << 20, 100 << 20).unwrap();
+        queue.get().unwrap();
+        queue.put(vec![1; 50 << 20]).unwrap();
+        process::abort();
+    };
+    let queue = Queue::new().unwrap();
+    queue.put(vec![1; 50 << 20]).unwrap();
+    let used = shared_memory();
+    let child = Process::new(aborts, (&queue,)).start().unwrap();
+    let folder = env::temp_dir().join(format!("shared-core-{}", child.pid()));
+    assert!(child.join().is_err());
+    let cores: u64 = fs::read_dir(&folder)
+        .unwrap()
+        .map(|core| core.unwrap().metadata().unwrap().blocks() * 512)
+        .sum();
+    fs::remove_dir_all(folder).unwrap();
+    assert!(cores < 20 << 20, "a core of {cores} bytes");
+    // Nor has dumping filled it.
+    assert!(shared_memory() < used + (60 << 20));
 }

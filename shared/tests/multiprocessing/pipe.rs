@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 use std::{panic, thread};
 
-use nix::sys::signal::{Signal, raise};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::Pid;
 use serde::Serialize;
 use shared::multiprocessing::{Connection, Error, Process, Queue, pipe};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::act_by_default;
+use crate::harness::{Stat, act_by_default, is_asleep, within};
+use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
     each_end_sends_what_the_other_receives,
@@ -29,6 +32,15 @@ pub const TESTS: &[(&str, fn())] = named![
     a_message_that_cannot_be_decoded_is_an_error_at_recv,
     an_end_that_only_a_child_holds_closes_with_it,
     many_messages_each_way_at_once,
+    two_processes_that_receive_at_one_end_keep_their_time_outs,
+    two_processes_that_send_and_two_that_receive_mix_no_messages,
+    what_was_sent_is_received_when_the_peer_closes_with_something_unread,
+    a_large_message_fits_where_nobody_receives_yet,
+    a_recv_beside_a_stopped_sender_times_out,
+    a_send_to_a_stopped_receiver_times_out_and_others_can_follow,
+    a_message_larger_than_memory_is_an_error_and_the_next_is_fine,
+    a_large_message_waits_for_a_descriptor,
+    a_time_out_of_one_thread_is_no_time_out_of_another,
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -335,4 +347,264 @@ fn many_messages_each_way_at_once() {
         }
     });
     child.join().unwrap();
+}
+
+/// A message of a size and a content that its number tells.
+fn message(n: usize) -> Vec<u8> {
+    let size = match n % 10 {
+        0 => 300_000 + n,
+        1 => 33_000 + n,
+        _ => 8 + n % 100,
+    };
+    let mut message = vec![n as u8; size];
+    message[..8].copy_from_slice(&n.to_ne_bytes());
+    message
+}
+
+/// The number of a message that is whole.
+fn number(got: &[u8]) -> usize {
+    let n = usize::from_ne_bytes(got[..8].try_into().unwrap());
+    assert!(got == message(n), "message {n} is not whole");
+    n
+}
+
+/// Receives to the end and returns the numbers, and the longest time that a
+/// `recv_timeout` of a millisecond took.
+fn receives(end: Connection<(), Vec<u8>>) -> (Vec<usize>, Duration) {
+    let (mut numbers, mut longest) = (Vec::new(), Duration::ZERO);
+    loop {
+        let start = Instant::now();
+        let answer = end.recv_timeout(Duration::from_millis(1));
+        longest = longest.max(start.elapsed());
+        match answer {
+            Ok(got) => numbers.push(number(&got)),
+            Err(Error::Timeout) => {}
+            Err(Error::Eof) => return (numbers, longest),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+fn two_processes_that_receive_at_one_end_keep_their_time_outs() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let receivers: Vec<_> = (0..2)
+        .map(|_| Process::new(receives, (right.clone(),)).start().unwrap())
+        .collect();
+    drop(right);
+    for n in 0..3_000 {
+        left.send(message(n)).unwrap();
+        // Now and then both of them wait.
+        if n % 100 == 0 {
+            thread::sleep(Duration::from_millis(3));
+        }
+    }
+    drop(left);
+    let mut all = Vec::new();
+    for receiver in receivers {
+        assert!(receiver.join_timeout(LONG).unwrap(), "one waits for ever");
+        let (numbers, longest) = receiver.join().unwrap();
+        assert!(longest < Duration::from_secs(2), "it took {longest:?}");
+        all.extend(numbers);
+    }
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..3_000));
+}
+
+fn two_processes_that_send_and_two_that_receive_mix_no_messages() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let sends = |end: Connection<Vec<u8>, ()>, start: usize| {
+        for n in start..start + 1_000 {
+            end.send(message(n)).unwrap();
+        }
+    };
+    let senders: Vec<_> = [0, 1_000]
+        .map(|start| Process::new(sends, (left.clone(), start)).start().unwrap())
+        .into();
+    let receivers: Vec<_> = (0..2)
+        .map(|_| Process::new(receives, (right.clone(),)).start().unwrap())
+        .collect();
+    drop((left, right));
+    senders
+        .into_iter()
+        .for_each(|sender| sender.join().unwrap());
+    let mut all = Vec::new();
+    for receiver in receivers {
+        all.extend(receiver.join().unwrap().0);
+    }
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..2_000));
+}
+
+fn what_was_sent_is_received_when_the_peer_closes_with_something_unread() {
+    let closes = |end: Connection<Vec<u8>, u8>| {
+        end.poll(None).unwrap();
+        for n in 2..5 {
+            end.send(message(n)).unwrap();
+        }
+        // With what it was sent unread.
+    };
+    let receives = |end: &Connection<u8, Vec<u8>>, round| {
+        for n in 2..5 {
+            let got = match round % 3 {
+                0 => end.recv(),
+                1 => end.recv_timeout(LONG),
+                _ => end
+                    .poll(None)
+                    .and_then(|_| end.recv_timeout(Duration::ZERO)),
+            };
+            assert_eq!(number(&got.unwrap()), n);
+        }
+        assert!(end.poll(LONG).unwrap());
+        assert!(matches!(end.recv(), Err(Error::Eof)));
+        assert!(matches!(end.send(1), Err(Error::BrokenPipe)));
+    };
+    for round in 0..1_000 {
+        let (left, right) = pipe::<Vec<u8>, u8>().unwrap();
+        right.send(1).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| closes(left));
+            receives(&right, round);
+        });
+    }
+    // The same, long after the end.
+    for round in 0..3 {
+        let (left, right) = pipe::<Vec<u8>, u8>().unwrap();
+        right.send(1).unwrap();
+        Process::new(closes, (left,))
+            .start()
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(right.poll(Duration::ZERO).unwrap());
+        receives(&right, round);
+    }
+}
+
+fn a_large_message_fits_where_nobody_receives_yet() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    for size in [32_768, 32_769, 100_000] {
+        left.send(vec![1; size]).unwrap();
+    }
+    drop(left);
+    for size in [32_768, 32_769, 100_000] {
+        assert_eq!(right.recv().unwrap(), vec![1; size]);
+    }
+    assert!(matches!(right.recv(), Err(Error::Eof)));
+}
+
+/// Stops a process that waits.
+fn stop(pid: u32) {
+    within(LONG, || is_asleep(pid)).unwrap();
+    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).unwrap();
+    let state = || Stat::read(&format!("/proc/{pid}/stat")).unwrap().state;
+    within(LONG, || state() == 'T').unwrap();
+}
+
+fn go_on(pid: u32) {
+    kill(Pid::from_raw(pid as i32), Signal::SIGCONT).unwrap();
+}
+
+fn a_recv_beside_a_stopped_sender_times_out() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let sends = |end: Connection<Vec<u8>, ()>| end.send(vec![7; 4 * MIB]).unwrap();
+    let sender = Process::new(sends, (left.clone(),)).start().unwrap();
+    right.poll(None).unwrap();
+    stop(sender.pid());
+    let start = Instant::now();
+    for time in [Duration::ZERO, Duration::from_millis(1), SHORT] {
+        assert!(matches!(right.recv_timeout(time), Err(Error::Timeout)));
+    }
+    _ = right.poll(Duration::ZERO).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // Another one is not kept from sending.
+    left.send_timeout(vec![8], LONG).unwrap();
+    go_on(sender.pid());
+    assert_eq!(right.recv().unwrap(), vec![7; 4 * MIB]);
+    assert_eq!(right.recv().unwrap(), [8]);
+    sender.join().unwrap();
+}
+
+fn a_send_to_a_stopped_receiver_times_out_and_others_can_follow() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let collects = |end: Connection<(), Vec<u8>>| {
+        let all = std::iter::from_fn(|| end.recv().ok());
+        all.map(|message| message.len()).collect::<Vec<_>>()
+    };
+    let receiver = Process::new(collects, (right,)).start().unwrap();
+    left.send(vec![1; 10]).unwrap();
+    stop(receiver.pid());
+    for time in [Duration::ZERO, SHORT] {
+        let start = Instant::now();
+        let answer = left.send_timeout(vec![2; 4 * MIB], time);
+        assert!(matches!(answer, Err(Error::Timeout)), "{answer:?}");
+        let taken = start.elapsed();
+        assert!(taken >= time && taken < time + Duration::from_secs(5));
+    }
+    left.send(vec![3; 20]).unwrap();
+    go_on(receiver.pid());
+    left.send(vec![4; 4 * MIB]).unwrap();
+    drop(left);
+    assert_eq!(receiver.join().unwrap(), [10, 20, 4 * MIB]);
+}
+
+fn a_message_larger_than_memory_is_an_error_and_the_next_is_fine() {
+    fn receives(end: &Connection<(), Vec<u8>>) -> Vec<Result<usize, String>> {
+        let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+        let limit = address_space() + 30 * MIB as u64;
+        setrlimit(Resource::RLIMIT_AS, limit, hard).unwrap();
+        (0..3)
+            .map(|_| match end.recv_timeout(LONG) {
+                Ok(message) => Ok(message.len()),
+                Err(error @ Error::Decode(_)) => Err(error.to_string()),
+                Err(error) => panic!("{error:?}"),
+            })
+            .collect()
+    }
+    let size = 100 * MIB;
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    let receiver = Process::new(receives, (&right,)).start().unwrap();
+    left.send(vec![1; 10]).unwrap();
+    // Its sender is told, for it is not received.
+    let error = left.send(vec![2; size]).unwrap_err();
+    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    left.send(vec![3; MIB]).unwrap();
+    let got = receiver.join().unwrap();
+    assert_eq!((&got[0], &got[2]), (&Ok(10), &Ok(MIB)));
+    let words = got[1].as_ref().unwrap_err();
+    assert!(words.contains(&size.to_string()), "{words}");
+}
+
+fn a_large_message_waits_for_a_descriptor() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    left.send(message(1)).unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 1, hard).unwrap();
+    let refused = [right.recv().err(), left.send(message(1)).err()];
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    for error in refused {
+        let Some(Error::System { source, .. }) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(source.raw_os_error(), Some(nix::libc::EMFILE));
+    }
+    left.send(message(2)).unwrap();
+    for n in [1, 2] {
+        assert_eq!(number(&right.recv().unwrap()), n);
+    }
+}
+
+fn a_time_out_of_one_thread_is_no_time_out_of_another() {
+    let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| right.recv().unwrap().len());
+        within(LONG, || {
+            let start = Instant::now();
+            let answer = right.recv_timeout(SHORT);
+            assert!(matches!(answer, Err(Error::Timeout)));
+            start.elapsed() >= SHORT
+        })
+        .unwrap();
+        left.send(vec![1; MIB]).unwrap();
+        assert_eq!(waiting.join().unwrap(), MIB);
+    });
 }

@@ -1,15 +1,19 @@
 //! Queue: order, bounds, memory, damage. For deaths see `kill_points`.
 
 use std::collections::HashSet;
-use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
+use std::{fs, process};
 
+use nix::sys::mman::{MlockAllFlags, mlockall, munlockall};
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use shared::multiprocessing::{Error, Process, Queue};
+use nix::unistd::{Uid, geteuid, setresuid};
+use shared::multiprocessing::{Connection, Error, Process, Queue, pipe};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::{is_waiting, memfds, shared_memory, within};
+use crate::harness::{descriptors, is_waiting, memfds, shared_memory, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     each_producer_is_first_in_first_out,
@@ -32,6 +36,13 @@ pub const TESTS: &[(&str, fn())] = named![
     items_stay_when_every_other_process_has_gone,
     one_killed_asleep_in_get_takes_nothing_along,
     one_killed_asleep_in_put_takes_nothing_along,
+    two_thousand_queues_fit_in_half_a_gigabyte_of_address_space,
+    a_put_that_lacks_address_space_is_an_error_and_the_queue_is_whole,
+    a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole,
+    a_queue_fits_in_locked_memory,
+    an_item_larger_than_memory_is_an_error_and_the_next_is_fine,
+    an_item_that_takes_more_memory_than_its_bytes_is_an_error_too,
+    a_consumer_that_cannot_map_the_queue_gets_its_items,
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -508,4 +519,193 @@ fn one_killed_asleep_in_put_takes_nothing_along() {
         other.join().unwrap();
     }
     assert_eq!(queue.get().unwrap(), 3);
+}
+
+/// Leaves this process so many more bytes of address space.
+fn leave_address_space(bytes: usize) {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, address_space() + bytes as u64, hard).unwrap();
+}
+
+/// Gets all that is in a queue, which is these numbers.
+fn drain(queue: &Queue<u64>, numbers: Range<u64>) {
+    for n in numbers {
+        assert_eq!(queue.try_get().unwrap(), n);
+    }
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
+}
+
+fn two_thousand_queues_fit_in_half_a_gigabyte_of_address_space() {
+    // As `ulimit -v 500000` does.
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, 500_000 << 10, hard).unwrap();
+    let (_, descriptors_had) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let most = descriptors_had.min(2_100);
+    setrlimit(Resource::RLIMIT_NOFILE, most, descriptors_had).unwrap();
+    let count = (most as usize - descriptors() - 50).min(2_000);
+    let queues: Vec<_> = (0..count).map(|_| Queue::new().unwrap()).collect();
+    for (n, queue) in queues.iter().enumerate() {
+        queue.put(n).unwrap();
+    }
+    for (n, queue) in queues.iter().enumerate() {
+        assert_eq!(queue.try_get().unwrap(), n);
+    }
+}
+
+fn a_put_that_lacks_address_space_is_an_error_and_the_queue_is_whole() {
+    let queue = Queue::<u64>::new().unwrap();
+    leave_address_space(3 * MIB);
+    let mut put = 0;
+    let error = loop {
+        match queue.put(put) {
+            Ok(()) => put += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(put > 60_000, "{put} items in three MiB");
+    assert!(error.to_string().contains("map"), "{error}");
+    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    assert_eq!(queue.len() as u64, put);
+    let error = queue.try_put(put).unwrap_err();
+    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    // Others can have it larger.
+    let another = |queue: &Queue<u64>, n| queue.put(n).unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
+    let child = Process::new(another, (&queue, put)).start().unwrap();
+    child.join().unwrap();
+    setrlimit(Resource::RLIMIT_AS, soft, hard).unwrap();
+    drain(&queue, 0..put + 1);
+    // There is room again, though not to map what it has grown to.
+    setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
+    queue.put(7).unwrap();
+    assert_eq!(queue.get().unwrap(), 7);
+}
+
+fn a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    // The signal that comes with this limit would end the program.
+    for limit in [4 << 10, 64 << 10, 100 << 10, 1 << 20] {
+        setrlimit(Resource::RLIMIT_FSIZE, limit, hard).unwrap();
+        let queue = Queue::<u64>::new().unwrap();
+        let mut put = 0;
+        let error = loop {
+            match queue.put(put) {
+                Ok(()) => put += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(put > limit / 70, "{put} items in {limit} bytes");
+        assert!(error.to_string().contains("RLIMIT_FSIZE"), "{error}");
+        assert_eq!(queue.len() as u64, put);
+        // What is got leaves room.
+        assert_eq!(queue.get().unwrap(), 0);
+        queue.put(put).unwrap();
+        // One without the limit makes it larger, for all.
+        setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+        let more = |queue: &Queue<u64>, start: u64| {
+            (start..start + 10_000).for_each(|n| queue.put(n).unwrap());
+        };
+        let child = Process::new(more, (&queue, put + 1)).start().unwrap();
+        child.join().unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, limit, hard).unwrap();
+        drain(&queue, 1..put + 10_001);
+        queue.put(1).unwrap();
+        assert_eq!(queue.get().unwrap(), 1);
+    }
+}
+
+fn a_queue_fits_in_locked_memory() {
+    if geteuid().is_root() {
+        // The limit binds no root.
+        let nobody_else = Uid::from_raw(1_000_000_000 + process::id());
+        setresuid(nobody_else, nobody_else, nobody_else).unwrap();
+        prctl::set_dumpable(true).unwrap();
+    }
+    let (limit, _) = getrlimit(Resource::RLIMIT_MEMLOCK).unwrap();
+    if limit < 4 << 20 {
+        return eprintln!("skipped: only {limit} bytes may be locked");
+    }
+    // Whatever is mapped from now on. What is mapped already may be too large.
+    mlockall(MlockAllFlags::MCL_FUTURE).unwrap();
+    let queue = Queue::<u64>::new().unwrap();
+    let mut put = 0;
+    while put < 50_000 && queue.put(put).is_ok() {
+        put += 1;
+    }
+    assert!(put > 1_000, "{put} items");
+    drain(&queue, 0..put);
+    munlockall().unwrap();
+}
+
+/// What a consumer gets of three items that has so much memory more.
+fn got_with_little_memory(
+    queue: &Queue<Vec<u8>>,
+    bytes: usize,
+    gate: &Connection<(), ()>,
+) -> Vec<Result<usize, String>> {
+    gate.recv().unwrap();
+    leave_address_space(bytes);
+    (0..3)
+        .map(|_| match queue.get_timeout(LONG) {
+            Ok(item) => Ok(item.len()),
+            Err(error @ Error::Decode(_)) => Err(error.to_string()),
+            Err(error) => panic!("{error:?}"),
+        })
+        .collect()
+}
+
+fn an_item_larger_than_memory_is_an_error_and_the_next_is_fine() {
+    let size = 100 * MIB;
+    let queue = Queue::new().unwrap();
+    let (gate, there) = pipe::<(), ()>().unwrap();
+    let consumer = Process::new(got_with_little_memory, (&queue, 30 * MIB, &there));
+    let consumer = consumer.start().unwrap();
+    for item in [vec![1], vec![2; size], vec![3; 1000]] {
+        queue.put(item).unwrap();
+    }
+    gate.send(()).unwrap();
+    let got = consumer.join().unwrap();
+    assert_eq!((&got[0], &got[2]), (&Ok(1), &Ok(1000)));
+    let words = got[1].as_ref().unwrap_err();
+    assert!(words.contains(&size.to_string()), "{words}");
+    assert!(queue.is_empty());
+    queue.put(vec![4]).unwrap();
+    assert_eq!(queue.get().unwrap(), [4]);
+}
+
+fn an_item_that_takes_more_memory_than_its_bytes_is_an_error_too() {
+    let gets = |queue: &Queue<String>, gate: &Connection<(), ()>| {
+        gate.recv().unwrap();
+        leave_address_space(80 * MIB);
+        let error = queue.get_timeout(LONG).unwrap_err();
+        assert!(matches!(error, Error::Decode(_)), "{error:?}");
+        (error.to_string(), queue.get_timeout(LONG).unwrap())
+    };
+    let queue = Queue::new().unwrap();
+    let (gate, there) = pipe::<(), ()>().unwrap();
+    let consumer = Process::new(gets, (&queue, &there)).start().unwrap();
+    // Its bytes fit beside what is there, and the text does not beside them.
+    queue.put("a".repeat(50 * MIB)).unwrap();
+    queue.put("next".to_string()).unwrap();
+    gate.send(()).unwrap();
+    let (words, next) = consumer.join().unwrap();
+    assert!(words.contains("524288"), "{words}");
+    assert_eq!(next, "next");
+}
+
+fn a_consumer_that_cannot_map_the_queue_gets_its_items() {
+    let queue = Queue::new().unwrap();
+    let (gate, there) = pipe::<(), ()>().unwrap();
+    // Enough for an item, and not for the queue that holds all of them.
+    let consumer = Process::new(got_with_little_memory, (&queue, 40 * MIB, &there));
+    let consumer = consumer.start().unwrap();
+    for size in [10 * MIB, 20 * MIB, 1, 60 * MIB] {
+        queue.put(vec![1; size]).unwrap();
+    }
+    gate.send(()).unwrap();
+    let got = consumer.join().unwrap();
+    assert_eq!(got, [Ok(10 * MIB), Ok(20 * MIB), Ok(1)]);
+    // What it has left there is for others.
+    assert_eq!(queue.get().unwrap(), vec![1; 60 * MIB]);
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{
-    Area, AtomicU32, AtomicU64, Header, Memory, fence, futex_wait, futex_wake,
+    Area, AtomicU32, AtomicU64, Header, Kind, Memory, fence, futex_wait, futex_wake,
 };
 
 /// The size of a ring.
@@ -95,12 +95,12 @@ const AREAS: [Area; 2] = [
 impl Channel {
     /// The pool's end of a new channel.
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self::end(Memory::new(2 * SIZE as usize)?, 0))
+        Ok(Self::end(Memory::new(Kind::Channel, 2 * SIZE as usize)?, 0))
     }
 
     /// The worker's end.
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Self::end(Memory::open(fd)?, 1))
+        Ok(Self::end(Memory::open(Kind::Channel, fd)?, 1))
     }
 
     fn end(memory: Memory<ChannelHeader>, out: usize) -> Self {
@@ -335,12 +335,12 @@ unsafe impl Header for AlarmHeader {}
 
 impl Alarm {
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Alarm(Memory::new(0)?))
+        Ok(Alarm(Memory::new(Kind::Alarm, 0)?))
     }
 
     /// A worker's end of it.
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Alarm(Memory::open(fd)?))
+        Ok(Alarm(Memory::open(Kind::Alarm, fd)?))
     }
 
     /// How many times it has been raised. The pool reads this before it looks

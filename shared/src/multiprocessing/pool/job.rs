@@ -14,6 +14,7 @@ use crate::multiprocessing::codec::{
 };
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::format::Encoder;
+use crate::multiprocessing::memory::too_large;
 use crate::multiprocessing::target::{Target, distance, only};
 
 /// Tasks given in together: one call of `apply` or `map`.
@@ -68,11 +69,6 @@ impl Cause {
             Cause::StartFailed(error) => Error::WorkerStart(error.clone()),
         }
     }
-}
-
-/// The error of a task for whose arguments or results a process has no memory.
-pub(super) fn no_memory(what: &str, size: usize) -> Error {
-    Error::Decode(format!("{what}: there is no memory for {size} bytes"))
 }
 
 impl Job {
@@ -176,11 +172,11 @@ impl Job {
         };
         let mut all = Vec::new();
         all.try_reserve_exact(self.calls)
-            .map_err(|_| no_memory("results", self.calls.saturating_mul(size_of::<R>())))?;
+            .map_err(|_| too_large("results", self.calls.saturating_mul(size_of::<R>()) as u64))?;
         for (task, place) in results.places.iter().enumerate() {
             let large = results.large.get(&task).map(Vec::as_slice);
             let bytes = large.unwrap_or(&results.bytes[place.clone()]);
-            check_memory(bytes.len()).map_err(|_| no_memory("a task's results", bytes.len()))?;
+            check_memory("a task's results", bytes.len())?;
             let mut decoder = decoder::<R>(bytes)?;
             for _ in 0..self.calls_of(task) {
                 all.push(decode_next(&mut decoder)?);
@@ -201,7 +197,7 @@ where
     let (calls, input) = input
         .split_first_chunk()
         .expect("a task starts with the number of its calls");
-    check_memory(input.len()).map_err(|_| no_memory("a task's arguments", input.len()))?;
+    check_memory("a task's arguments", input.len())?;
     let mut args = decoder::<Args>(input)?;
     let mut results = Encoder::new(output);
     for _ in 0..u64::from_le_bytes(*calls) {

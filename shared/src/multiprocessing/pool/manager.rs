@@ -17,11 +17,11 @@ use nix::sys::socket::{Shutdown, shutdown};
 
 use super::channel::{Alarm, Channel, FAILED, MORE, SIZE};
 use super::fork::Original;
-use super::job::{Cause, Job, Task, no_memory};
+use super::job::{Cause, Job, Task};
 use crate::multiprocessing::child::{Child, ended};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::{deadline, is_past, spin, wait_on};
+use crate::multiprocessing::memory::{deadline, is_past, spin, too_large, wait_on};
 
 /// How long a busy manager works before it checks for dead workers.
 const DEATH_CHECK_INTERVAL: Duration = Duration::from_millis(10);
@@ -606,7 +606,7 @@ impl Worker {
             let pid = self.child.pid();
             task.succeed(
                 |results| self.channel.take(len, results),
-                || Cause::Failure(pid, no_memory("a task's results", len).into()),
+                || Cause::Failure(pid, too_large("a task's results", len as u64).into()),
             );
         }
         if taken > 0 {
@@ -621,7 +621,7 @@ impl Worker {
         let pid = self.child.pid();
         let Part { bytes, size } = mem::take(&mut self.part);
         let failure = if bytes.len() < size {
-            Some(no_memory("a task's results", size).into())
+            Some(too_large("a task's results", size as u64).into())
         } else if flags & FAILED != 0 {
             Some(decode(&mut &bytes[..]).map_err(|_| WorkerFault::Corrupt)?)
         } else {

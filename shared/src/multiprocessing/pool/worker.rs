@@ -9,11 +9,10 @@ use nix::sys::signal::Signal;
 
 use super::channel::{Alarm, Channel, FAILED, MORE, WaitFor};
 use super::fork::Original;
-use super::job::no_memory;
 use crate::multiprocessing::child::{call, find, ignore_interrupts, perform};
 use crate::multiprocessing::codec::{encode, from_handles};
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::spin;
+use crate::multiprocessing::memory::{spin, too_large};
 
 /// How much memory a worker keeps for its next task.
 const KEEP: usize = 1 << 20;
@@ -101,7 +100,7 @@ impl WorkerEnd {
                         *message = Vec::new();
                     }
                     if flags & MORE == 0 {
-                        let failure = || no_memory("a task's arguments", size).into();
+                        let failure = || too_large("a task's arguments", size as u64).into();
                         return Some(fits.then_some(()).ok_or_else(failure));
                     }
                 }
