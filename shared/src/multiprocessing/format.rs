@@ -386,7 +386,6 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
     // ways, as an IP address does, could not be read there otherwise.
 
     serialize_numbers! {
-        serialize_u8 u8, U8;
         serialize_u16 u16, U16;
         serialize_u32 u32, U32;
         serialize_u64 u64, U64;
@@ -398,6 +397,17 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
         serialize_i128 i128, I128;
         serialize_f32 f32, F32;
         serialize_f64 f64, F64;
+    }
+
+    /// Bytes are often many, and in a program that is not optimised each call
+    /// counts.
+    #[inline]
+    fn serialize_u8(self, number: u8) -> Result<(), Fault> {
+        if self.run != U8 || self.out.len() == self.out.capacity() {
+            return self.number([U8, number]);
+        }
+        self.out.push(number);
+        Ok(())
     }
 
     #[inline]
@@ -816,6 +826,9 @@ macro_rules! deserialize_numbers {
         $(
             #[inline]
             fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+                if self.run == $tag {
+                    return visitor.$visit(<$type>::from_ne_bytes(self.array()?));
+                }
                 match self.plain_tag()? {
                     $tag => visitor.$visit(<$type>::from_ne_bytes(self.array()?)),
                     tag => self.visit(tag, visitor),
@@ -835,7 +848,6 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
 
     // The quick way for what is as expected.
     deserialize_numbers! {
-        deserialize_u8 visit_u8 u8, U8;
         deserialize_u16 visit_u16 u16, U16;
         deserialize_u32 visit_u32 u32, U32;
         deserialize_u64 visit_u64 u64, U64;
@@ -847,6 +859,18 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         deserialize_i128 visit_i128 i128, I128;
         deserialize_f32 visit_f32 f32, F32;
         deserialize_f64 visit_f64 f64, F64;
+    }
+
+    #[inline]
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        if self.run == U8
+            && let Some((byte, rest)) = self.input.split_first()
+        {
+            self.input = rest;
+            return visitor.visit_u8(*byte);
+        }
+        let tag = self.plain_tag()?;
+        self.visit(tag, visitor)
     }
 
     deserialize_plain! {
