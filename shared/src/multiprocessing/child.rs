@@ -681,8 +681,7 @@ pub(super) fn call<'a>(
 /// The failure for the panic that ended a call: the last of its panics that had
 /// such a payload, since it may have caught others.
 fn panicked(payload: &(dyn Any + Send), panics: VecDeque<Panic>) -> Failure {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or(payload.downcast_ref::<&str>().copied());
+    let text = text(payload);
     let noted = panics.into_iter().find(|panic| {
         // A text may have become a `String` only after the hook.
         panic.text.as_deref() == text && (text.is_some() || panic.payload == payload.type_id())
@@ -699,6 +698,12 @@ fn panicked(payload: &(dyn Any + Send), panics: VecDeque<Panic>) -> Failure {
     }
 }
 
+/// The text of a panic, if it has one.
+fn text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or(payload.downcast_ref::<&str>().copied())
+}
+
 /// Keeps what a panic in a target says, besides printing it as ever.
 fn note_panics() {
     let print = panic::take_hook();
@@ -708,7 +713,7 @@ fn note_panics() {
             let location = info.location().map(Location::to_string);
             let panic = Panic {
                 payload: info.payload().type_id(),
-                text: info.payload_as_str().map(str::to_string),
+                text: text(info.payload()).map(str::to_string),
                 location: location.unwrap_or("an unknown place".to_string()),
                 backtrace: Backtrace::force_capture(),
             };

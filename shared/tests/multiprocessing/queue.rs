@@ -414,7 +414,7 @@ fn a_corrupt_item_is_an_error_and_the_next_is_fine() {
         queue.put((Some(NEEDLE.to_string()), true)).unwrap();
         queue.put((None, false)).unwrap();
         let (file, at) = find_needle();
-        file.write_all_at(&[byte], at.strict_add_signed(offset))
+        file.write_all_at(&[byte], at.checked_add_signed(offset).unwrap())
             .unwrap();
         let error = queue.get_timeout(LONG).expect_err(what);
         assert!(matches!(error, Error::Decode(_)), "{what}: {error:?}");

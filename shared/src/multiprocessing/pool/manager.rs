@@ -540,7 +540,8 @@ impl Worker {
         };
         let end = self.numbered - u64::from(sending.is_some());
         let first = self.channel.reclaim(end);
-        while let Some((_, task)) = self.tasks.pop_back_if(|(number, _)| *number >= first) {
+        let begun = self.tasks.partition_point(|(number, _)| *number < first);
+        for (_, task) in self.tasks.drain(begun..).rev() {
             requeued.push_front(task);
             self.left += 1;
         }
