@@ -38,6 +38,27 @@
 //!
 //! A test has no `main`; [`init_tests!`](init_tests) takes its place.
 //!
+//! # What can be sent
+//!
+//! Arguments, results, items and messages are values that serde can write and
+//! read, whatever attributes their types have: `#[serde(untagged)]`, `flatten`,
+//! `skip_serializing_if`, a `serde_json::Value` or a `Some(None)` come back as
+//! they were. The price is that fields and variants go by their names. Numbers,
+//! vectors of numbers and `Vec<u8>` cost the least.
+//!
+//! - A value that its type refuses to write is an error of `start`, `put`,
+//!   `send` or of the pool's method, with the name of the type and what serde
+//!   said, as for a `PathBuf` that is not UTF-8. Nothing has been sent then.
+//! - What serde itself cannot read back, such as an `i128` in an untagged enum,
+//!   is an error where it is read.
+//! - A [`Value`], [`Array`], [`Queue`] or [`Connection`] can be an argument of
+//!   [`Process::new`] and of a pool's [`initializer`](PoolBuilder::initializer),
+//!   and nothing else, as in Python.
+//! - A [`Process`] can be given references as arguments, a `&str` too. The
+//!   arguments of a pool's tasks own what they have, such as a `String`, because
+//!   a worker does many tasks and would keep what each of them refers to.
+//! - An [`Error`] can be sent, so a target may return a `Result<T, Error>`.
+//!
 //! # When a process dies
 //!
 //! By a panic, by `exit`, or by a signal, SIGKILL included:
