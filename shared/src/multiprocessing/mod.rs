@@ -146,6 +146,7 @@ compile_error!("the feature `multiprocessing` needs Linux (memfd, robust mutexes
 mod child;
 mod codec;
 mod connection;
+mod entry;
 mod error;
 mod format;
 mod memory;
@@ -153,19 +154,21 @@ mod mutex;
 mod pool;
 mod process;
 mod queue;
+mod role;
 mod socket;
 mod spawn;
+mod start;
 mod target;
 mod value;
 
 pub use bytemuck;
-pub use child::init;
-#[doc(hidden)]
-pub use child::note_child_test;
 pub use connection::{Connection, pipe};
 pub use error::Error;
 pub use pool::{AsyncResult, Imap, Pool, PoolBuilder};
 pub use process::{Builder, Process};
 pub use queue::Queue;
+#[doc(hidden)]
+pub use role::note_child_test;
+pub use start::init;
 pub use target::{Argument, Borrowed, Owned, SliceItem, Target};
 pub use value::{Array, Guard, Plain, Value};

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 
 use nix::libc;
 
-use super::child::{Child, ExitStatus, Role, ended, greeting};
+use super::child::{Child, ExitStatus, exit_error};
 use super::codec::{decode, decoder, encode, forbid_handles, with_handles};
 use super::error::{Error, Failure};
 use super::format::Encoder;
 use super::memory::deadline;
-use super::target::{Target, distance, only};
+use super::role::{Role, start_message};
+use super::target::{Target, entry_offset, zero_sized_value};
 
 /// A child process: `multiprocessing.Process`.
 ///
@@ -63,7 +64,7 @@ pub struct Process<R> {
 #[derive(Debug)]
 #[must_use = "a process does nothing until it is started"]
 pub struct Builder<R> {
-    greeting: Result<(Vec<u8>, Vec<OwnedFd>), Error>,
+    start_message: Result<(Vec<u8>, Vec<OwnedFd>), Error>,
     name: Option<String>,
     daemon: bool,
     result: PhantomData<fn() -> R>,
@@ -85,13 +86,16 @@ impl<R: Serialize + DeserializeOwned> Process<R> {
         F: Target<Args, Passing, Output = R>,
     {
         let _ = target;
-        let greeting = with_handles(|| {
-            let mut bytes = greeting(Role::Process, Some(distance(enter::<F, Args, Passing>)?))?;
+        let start_message = with_handles(|| {
+            let mut bytes = start_message(
+                Role::Process,
+                Some(entry_offset(run_target::<F, Args, Passing>)?),
+            )?;
             F::encode_args(&args, &mut Encoder::new(&mut bytes))?;
             Ok(bytes)
         });
         Builder {
-            greeting,
+            start_message,
             name: None,
             daemon: false,
             result: PhantomData,
@@ -100,7 +104,7 @@ impl<R: Serialize + DeserializeOwned> Process<R> {
 }
 
 /// What the child runs.
-pub(super) fn enter<F, Args, Passing>(
+pub(super) fn run_target<F, Args, Passing>(
     input: &'static [u8],
     output: &mut Vec<u8>,
 ) -> Result<(), Error>
@@ -111,7 +115,7 @@ where
     let mut decoder = decoder::<Args>(input)?;
     let args = F::decode_args(&mut decoder)?;
     forbid_handles();
-    encode(&only::<F>().call(args), output)
+    encode(&zero_sized_value::<F>().call(args), output)
 }
 
 impl<R> Builder<R> {
@@ -135,8 +139,8 @@ impl<R> Builder<R> {
     /// more processes, descriptors or memory, or lacks `/proc` or `/dev/null`.
     pub fn start(self) -> Result<Process<R>, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
-        let (greeting, handles) = self.greeting?;
-        let child = Child::spawn(&greeting, &handles)?;
+        let (start_message, handles) = self.start_message?;
+        let child = Child::spawn(&start_message, &handles)?;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         Ok(Process {
             child,
@@ -233,7 +237,7 @@ impl<R: DeserializeOwned> Process<R> {
         let mut report = Vec::new();
         match self.child.socket.recv(&mut report, Some(Instant::now())) {
             Ok(_) => {}
-            Err(Error::Eof | Error::Timeout) => return Err(ended(pid, status)),
+            Err(Error::Eof | Error::Timeout) => return Err(exit_error(pid, status)),
             Err(error) => return Err(error),
         }
         let outcome: Result<Vec<u8>, Failure> = decode(&mut &report[..])?;
@@ -242,7 +246,7 @@ impl<R: DeserializeOwned> Process<R> {
             // Where the status is unknown, its target has returned all the same.
             ExitStatus::Exited(0) | ExitStatus::Unknown => decode(&mut &result[..]),
             // It had its result, but did not come to its end.
-            status => Err(ended(pid, status)),
+            status => Err(exit_error(pid, status)),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! How a function crosses to another process: as its distance from a fixed
-//! place in the program, for a child is the same image, loaded elsewhere.
+//! How a function is named to another process: by its offset from the start of
+//! the program, because a child runs the same program.
 
 use std::ptr::NonNull;
 
@@ -13,9 +13,9 @@ use super::format::{Decoder, Encoder};
 use super::queue::Queue;
 use super::value::{Array, Value};
 
-/// The argument goes over as itself.
+/// The argument is sent as it is.
 pub struct Owned;
-/// The argument goes over as what it refers to.
+/// The value that the argument refers to is sent.
 pub struct Borrowed;
 
 /// What can be an argument of a process: a value that serde can write and read,
@@ -158,7 +158,7 @@ slice_items_of_tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 /// A function, or a closure that captures nothing, to be called with the tuple
 /// `Args` in another process: Python's `target=` with `args=`.
 ///
-/// Only the place of its code goes over. What a target needs, it is given as
+/// Only the place of its code is sent. What a target needs, it is given as
 /// arguments; one that captures does not compile (`cargo check` does not see
 /// it, only `cargo build` does, because the size of a target is known so late):
 ///
@@ -272,13 +272,13 @@ target!(A P, B Q, C S, D T, E U, G V);
 target!(A P, B Q, C S, D T, E U, G V, H W);
 target!(A P, B Q, C S, D T, E U, G V, H W, I X);
 
-/// The value of a type that has only one, as a function has.
-pub(super) fn only<F: Copy>() -> F {
+/// The value of a target's type, which has no size and so only one value.
+pub(super) fn zero_sized_value<F: Copy>() -> F {
     const {
         assert!(
             size_of::<F>() == 0,
             "a target is a function or a closure that captures nothing, because only the place \
-             of its code goes to the other process. If it captures: pass what it needs as \
+             of its code is sent to the other process. If it captures: pass what it needs as \
              arguments. If it is a function pointer, as in a loop over functions: name each \
              function at a call of its own"
         );
@@ -293,14 +293,15 @@ pub(super) fn only<F: Copy>() -> F {
 pub(super) type Entry<'a> = fn(&'a [u8], &mut Vec<u8>) -> Result<(), Error>;
 
 unsafe extern "C" {
-    /// The bounds of the program's code, as the linker tells them.
+    /// The bounds of the program's code, which the linker defines.
     static __executable_start: u8;
     static etext: u8;
 }
 
-/// Where an entry is: how far behind the start of the program.
-pub(super) fn distance(entry: Entry<'_>) -> Result<u64, Error> {
-    let (start, end) = image();
+/// Where an entry is: its offset from the start of the program, which is the
+/// same in a child, although the system may load it at another address.
+pub(super) fn entry_offset(entry: Entry<'_>) -> Result<u64, Error> {
+    let (start, end) = text_range();
     let address = entry as usize;
     if (start..end).contains(&address) {
         Ok((address - start) as u64)
@@ -311,21 +312,24 @@ pub(super) fn distance(entry: Entry<'_>) -> Result<u64, Error> {
     }
 }
 
-/// The entry at a distance that [`distance`] told in this or the parent process.
+/// The entry at an offset that [`entry_offset`] returned in this process or in
+/// its parent.
 ///
 /// # Safety
-/// It did, of an entry with this lifetime, and both are the same image.
-pub(super) unsafe fn entry<'a>(distance: u64) -> Result<Entry<'a>, Error> {
-    let (start, end) = image();
-    let address = start
-        .checked_add(distance as usize)
-        .filter(|address| *address < end);
-    let address = address.ok_or_else(|| Error::Corrupt("target: outside the program".into()))?;
-    // SAFETY: an `Entry` of the parent was at this distance in the same image.
+/// The offset is that of an entry with this lifetime, in the same program.
+pub(super) unsafe fn entry_at<'a>(offset: u64) -> Result<Entry<'a>, Error> {
+    let (start, end) = text_range();
+    let address = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| start.checked_add(offset))
+        .filter(|address| *address < end)
+        .ok_or_else(|| Error::Corrupt("target: outside the program".into()))?;
+    // SAFETY: an `Entry` of the parent has this offset in the same program.
     Ok(unsafe { std::mem::transmute::<usize, Entry<'a>>(address) })
 }
 
-fn image() -> (usize, usize) {
+/// The addresses of the program's code.
+fn text_range() -> (usize, usize) {
     (
         &raw const __executable_start as usize,
         &raw const etext as usize,

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::multiprocessing::child::{ExitStatus, ended};
+use crate::multiprocessing::child::{ExitStatus, exit_error};
 use crate::multiprocessing::codec::{
     check_memory, decode_args, decode_next, decoder, encode_next, expect_end,
 };
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::format::Encoder;
 use crate::multiprocessing::memory::too_large;
-use crate::multiprocessing::target::{Target, distance, only};
+use crate::multiprocessing::target::{Target, entry_offset, zero_sized_value};
 
 /// Tasks given in together: one call of `apply` or `map`.
 pub(super) struct Job {
@@ -64,7 +64,7 @@ impl Cause {
     pub(super) fn to_error(&self) -> Error {
         match self {
             Cause::Failure(pid, failure) => failure.clone().of(*pid),
-            Cause::Ended(pid, status) => ended(*pid, *status),
+            Cause::Ended(pid, status) => exit_error(*pid, *status),
             Cause::Terminated => Error::Terminated,
             Cause::StartFailed(error) => Error::WorkerStart(error.clone()),
         }
@@ -117,7 +117,7 @@ impl Job {
             _ = outcome.set(Ok(Results::default()));
         }
         Ok(Job {
-            entry: distance(run_calls::<F, Args, Passing>)?,
+            entry: entry_offset(run_calls::<F, Args, Passing>)?,
             calls,
             chunk,
             args: bytes,
@@ -202,7 +202,7 @@ where
     let mut results = Encoder::new(output);
     for _ in 0..u64::from_le_bytes(*calls) {
         let args = decode_args(&mut args)?;
-        encode_next(&only::<F>().call(args), &mut results)?;
+        encode_next(&zero_sized_value::<F>().call(args), &mut results)?;
     }
     expect_end::<Args>(&args)
 }

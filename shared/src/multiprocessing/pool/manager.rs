@@ -18,7 +18,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use super::channel::{Alarm, Channel, FAILED, MORE, SIZE};
 use super::fork::Original;
 use super::job::{Cause, Job, Task};
-use crate::multiprocessing::child::{Child, ended};
+use crate::multiprocessing::child::{Child, exit_error};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::{deadline, is_past, spin, too_large, wait_on};
@@ -145,7 +145,7 @@ pub(super) struct Shared {
     pub(super) maker: Original,
     pub(super) processes: usize,
     max_tasks: usize,
-    greeting: Vec<u8>,
+    start_message: Vec<u8>,
     handles: Vec<OwnedFd>,
 }
 
@@ -164,7 +164,7 @@ impl Shared {
     pub(super) fn new(
         processes: usize,
         max_tasks: usize,
-        greeting: Vec<u8>,
+        start_message: Vec<u8>,
         handles: Vec<OwnedFd>,
     ) -> Result<Self, Error> {
         let ends = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system("epoll_create"))?;
@@ -195,7 +195,7 @@ impl Shared {
             maker: Original::current(),
             processes,
             max_tasks,
-            greeting,
+            start_message,
             handles,
         })
     }
@@ -467,7 +467,7 @@ impl Worker {
         for handle in &pool.handles {
             handles.push(handle.try_clone().map_err(system("dup"))?);
         }
-        let child = Child::spawn(&pool.greeting, &handles)?;
+        let child = Child::spawn(&pool.start_message, &handles)?;
         // Once: the manager remembers which have ended.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
         if let Err(errno) = pool.ends.add(child.as_fd(), EpollEvent::new(flags, id)) {
@@ -824,7 +824,7 @@ impl State {
                 }
             }
             if !worker.ready && !worker.stopping && self.fails_again() {
-                self.end(Cause::StartFailed(Arc::new(ended(pid, status))));
+                self.end(Cause::StartFailed(Arc::new(exit_error(pid, status))));
             }
         }
         if any {

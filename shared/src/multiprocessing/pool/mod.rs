@@ -22,13 +22,13 @@ use serde::de::DeserializeOwned;
 use self::job::{Cause, Job};
 use self::manager::{Shared, name_limit};
 pub(super) use self::worker::work;
-use super::child::{Role, greeting, is_initialized};
 use super::codec::with_handles;
 use super::error::{Error, system};
 use super::format::Encoder;
 use super::memory::{deadline, is_past};
-use super::process::enter;
-use super::target::{Owned, Target, distance};
+use super::process::run_target;
+use super::role::{Role, is_initialized, start_message};
+use super::target::{Owned, Target, entry_offset};
 
 /// Processes that wait for tasks: `multiprocessing.Pool`.
 ///
@@ -109,7 +109,7 @@ pub struct Pool {
 pub struct PoolBuilder {
     processes: Option<usize>,
     max_tasks: Option<usize>,
-    greeting: Result<(Vec<u8>, Vec<OwnedFd>), Error>,
+    start_message: Result<(Vec<u8>, Vec<OwnedFd>), Error>,
 }
 
 impl Pool {
@@ -124,11 +124,11 @@ impl Pool {
 
     /// Settings other than the number of workers.
     pub fn builder() -> PoolBuilder {
-        let greeting = with_handles(|| greeting(Role::Worker, None));
+        let start_message = with_handles(|| start_message(Role::Worker, None));
         PoolBuilder {
             processes: None,
             max_tasks: None,
-            greeting,
+            start_message,
         }
     }
 
@@ -406,9 +406,9 @@ impl PoolBuilder {
         F::Output: Serialize,
     {
         let _ = initializer;
-        self.greeting = with_handles(|| {
-            let entry = distance(enter::<F, Args, Passing>)?;
-            let mut bytes = greeting(Role::Worker, Some(entry))?;
+        self.start_message = with_handles(|| {
+            let entry = entry_offset(run_target::<F, Args, Passing>)?;
+            let mut bytes = start_message(Role::Worker, Some(entry))?;
             F::encode_args(&args, &mut Encoder::new(&mut bytes))?;
             Ok(bytes)
         });
@@ -443,9 +443,10 @@ impl PoolBuilder {
         if !is_initialized() {
             return Err(Error::NotInitialized);
         }
-        let (greeting, handles) = self.greeting?;
+        let (start_message, handles) = self.start_message?;
         let max_tasks = self.max_tasks.unwrap_or(usize::MAX);
-        let shared = Shared::new(processes, max_tasks, greeting, handles).map_err(name_limit)?;
+        let shared =
+            Shared::new(processes, max_tasks, start_message, handles).map_err(name_limit)?;
         let shared = Arc::new(shared);
         let manager = thread::Builder::new()
             .name("pool manager".into())

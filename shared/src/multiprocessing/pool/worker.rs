@@ -5,19 +5,19 @@ use std::os::fd::OwnedFd;
 
 use nix::libc;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::channel::{Alarm, Channel, FAILED, MORE, WaitFor};
 use super::fork::Original;
-use crate::multiprocessing::child::{call, find, ignore_interrupts, perform};
 use crate::multiprocessing::codec::{encode, from_handles};
+use crate::multiprocessing::entry::{call, resolve_entry, run_entry};
 use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::{spin, too_large};
 
 /// How much memory a worker keeps for its next task.
 const KEEP: usize = 1 << 20;
 
-/// What a worker does after it has heard its greeting, until it is told to end.
+/// What a worker does after it has received its start message, until it is told to end.
 pub(in crate::multiprocessing) fn work(
     initializer: Option<u64>,
     args: &'static [u8],
@@ -29,7 +29,7 @@ pub(in crate::multiprocessing) fn work(
     // ends that started this process: the pool's manager, which outlives it.
     set_pdeathsig(Signal::SIGKILL).map_err(system("prctl(PR_SET_PDEATHSIG)"))?;
     let original = Original::current();
-    let missing = || Error::Corrupt("greeting: descriptors are missing".into());
+    let missing = || Error::Corrupt("start message: descriptors are missing".into());
     let initializers_handles = handles.split_off(handles.len().min(2));
     let alarm = Alarm::open(handles.pop().ok_or_else(missing)?)?;
     let channel = Channel::open(handles.pop().ok_or_else(missing)?)?;
@@ -37,7 +37,7 @@ pub(in crate::multiprocessing) fn work(
     // own may have got their numbers, and would be closed.
     let mut end = ManuallyDrop::new(WorkerEnd { channel, alarm });
 
-    let started = from_handles(initializers_handles, || perform(initializer, args));
+    let started = from_handles(initializers_handles, || run_entry(initializer, args));
     end_if_copy(original);
     end.answer(started.as_ref().map(|_| &[][..]));
     if started.is_err() {
@@ -58,7 +58,11 @@ pub(in crate::multiprocessing) fn work(
                 let (entry, args) = input
                     .split_first_chunk()
                     .expect("a task starts with its function");
-                call(find(u64::from_le_bytes(*entry))?, args, &mut output)
+                call(
+                    resolve_entry(u64::from_le_bytes(*entry))?,
+                    args,
+                    &mut output,
+                )
             });
             end_if_copy(original);
             end.answer(outcome.as_ref().map(|()| &output[..]));
@@ -138,5 +142,22 @@ impl WorkerEnd {
             self.notify_pool();
             self.channel.sleep(what);
         }
+    }
+}
+
+/// Leaves SIGINT to the parent: Ctrl-C goes to all processes of a terminal.
+///
+/// A handler that does nothing serves better than to ignore the signal: a
+/// program that a task starts would go on ignoring it, and would survive Ctrl-C.
+fn ignore_interrupts() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let action = |handler| SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing, and none is replaced that this module
+    // or the standard library relies on.
+    let before = unsafe { sigaction(Signal::SIGINT, &action(SigHandler::Handler(nothing))) };
+    // Where it was ignored already, as in a shell's background, it stays so.
+    if before.is_ok_and(|before| matches!(before.handler(), SigHandler::SigIgn)) {
+        // SAFETY: as above.
+        _ = unsafe { sigaction(Signal::SIGINT, &action(SigHandler::SigIgn)) };
     }
 }
