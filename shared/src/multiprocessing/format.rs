@@ -719,7 +719,12 @@ impl<'de> Decoder<'de> {
 
     #[cold]
     fn plain_tag_within(&mut self) -> Result<u8, Fault> {
-        self.plain_tag()
+        loop {
+            match self.tag()? {
+                SOME => {}
+                tag => return Ok(tag),
+            }
+        }
     }
 
     fn visit_sequence<V: Visitor<'de>>(
