@@ -147,20 +147,22 @@ pub async fn text(request: RequestBuilder) -> Result<String, Error> {
     decode(charset(&content_type), &page)
 }
 
-/// Whether a request failed for want of certificates, if there are none. The
-/// error knows the URL of the request, but not the `https` URL to which that
-/// may have redirected; then a cause is the failure of the TLS connection.
+/// Whether a request failed because it needs certificates, if there are none.
+/// The error names the URL of the request. If that has redirected to `https`,
+/// only the cause shows it: a TLS error, wrapped in one `io::Error` or two.
 fn needs_certificates(error: &reqwest::Error) -> bool {
     if error.url().is_some_and(|url| url.scheme() == "https") {
         return true;
     }
-    let mut cause = error.source();
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        let inner = error.downcast_ref().and_then(io::Error::get_ref);
-        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        cause = error.source();
+        cause = match error.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
     }
     false
 }
