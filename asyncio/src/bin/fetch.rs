@@ -4,11 +4,9 @@
 //! Run: `cargo run -p asyncio --bin fetch [URL...]`
 //! Differs:
 //! - A failure names its URL; aiohttp may not say which page it was.
-//! - Malformed bytes become U+FFFD; Python raises `UnicodeDecodeError`.
-//! - A byte order mark is dropped; Python prints it.
-//! - Charsets are those of browsers; Python knows others, such as `cp437`.
-//! - A gzip page that is cut off is an error; aiohttp prints what has come.
-//! - HTTP that breaks the rules: reqwest and aiohttp refuse different faults.
+//! - Text is decoded as browsers do it: malformed bytes become U+FFFD, a byte
+//!   order mark is dropped, and a charset that only Python knows is an error.
+//! - aiohttp excuses other faults of a server, such as a gzip page cut off.
 //! - A tenth redirect is followed; aiohttp's `max_redirects=10` refuses it.
 //! - Proxies in the environment are used, `all_proxy` too; `no_proxy` takes no
 //!   port, nor `*` for an IP address. aiohttp asks for `trust_env=True`.
@@ -16,11 +14,10 @@
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use reqwest::Client;
 use std::{env, time::Duration};
 
 async fn fetch(url: String) -> Result<String> {
-    let client = Client::builder()
+    let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(300)) // as aiohttp; reqwest has no limit
         .connect_timeout(Duration::from_secs(30))
         .pool_max_idle_per_host(0) // a server may close what a redirect left
@@ -36,10 +33,9 @@ async fn main() -> Result<()> {
         let hosts = ["example.com", "example.org", "example.net"];
         urls.extend(hosts.map(|host| format!("http://{host}")));
     }
-    let tasks: Vec<_> = urls.into_iter().map(fetch).map(tokio::spawn).collect();
+    let tasks = urls.into_iter().map(fetch).map(tokio::spawn);
     // The first failure ends `main`, and that cancels the other tasks.
-    let results = tasks.into_iter().map(async |task| task.await?);
-    for result in try_join_all(results).await? {
+    for result in try_join_all(tasks.map(async |task| task.await?)).await? {
         println!("{result}");
     }
     Ok(())
