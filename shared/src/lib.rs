@@ -1,6 +1,8 @@
 //! What Python's concurrency modules have and Rust's crates lack, under the
 //! names Python gives it. One feature for each module.
 
+#[cfg(feature = "aiohttp")]
+pub mod aiohttp;
 #[cfg(feature = "asyncio")]
 pub mod asyncio;
 #[cfg(feature = "threading")]

@@ -4,38 +4,38 @@
 //! Run: `cargo run -p asyncio --bin fetch [URL...]`
 //! Differs:
 //! - A failure names its URL; aiohttp may not say which page it was.
-//! - Malformed bytes become U+FFFD; Python raises `UnicodeDecodeError`.
-//! - A byte order mark is dropped; Python prints it.
+//! - Text is decoded as browsers do it: malformed bytes become U+FFFD, a byte
+//!   order mark is dropped, and a charset that only Python knows is an error.
+//! - aiohttp excuses other faults of a server, such as a gzip page cut off.
 //! - A tenth redirect is followed; aiohttp's `max_redirects=10` refuses it.
-//! - `http_proxy` is heeded; aiohttp asks for `trust_env=True`.
+//! - Proxies in the environment are used, `all_proxy` too; `no_proxy` takes no
+//!   port, nor `*` for an IP address. aiohttp asks for `trust_env=True`.
 //! - No `User-Agent` is sent and no cookie kept; aiohttp does both.
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use reqwest::Client;
 use std::{env, time::Duration};
 
 async fn fetch(url: String) -> Result<String> {
-    let client = Client::builder()
+    let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(300)) // as aiohttp; reqwest has no limit
         .connect_timeout(Duration::from_secs(30))
+        .pool_max_idle_per_host(0) // a server may close what a redirect left
+        .tls_backend_preconfigured(shared::aiohttp::tls())
         .build()?;
-    let text = async { client.get(&url).send().await?.text().await };
-    text.await.context(url)
+    shared::aiohttp::text(client.get(&url)).await.context(url)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let mut urls: Vec<_> = env::args().skip(1).collect();
     if urls.is_empty() {
-        urls = vec![
-            "http://example.com".into(),
-            "http://example.org".into(),
-            "http://example.net".into(),
-        ];
+        let hosts = ["example.com", "example.org", "example.net"];
+        urls.extend(hosts.map(|host| format!("http://{host}")));
     }
-    // The first failure drops the other futures, and that cancels them.
-    for result in try_join_all(urls.into_iter().map(fetch)).await? {
+    let tasks = urls.into_iter().map(fetch).map(tokio::spawn);
+    // The first failure ends `main`, and that cancels the other tasks.
+    for result in try_join_all(tasks.map(async |task| task.await?)).await? {
         println!("{result}");
     }
     Ok(())
