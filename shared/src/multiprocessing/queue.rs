@@ -270,7 +270,8 @@ unsafe impl Header for QueueHeader {}
 
 /// The producers or the consumers. All fields but `waiters` are written only
 /// with `lock` held. Aligned to 128 bytes because CPUs fetch cache lines in
-/// pairs.
+/// pairs. What the other side reads, `count` and `positions`, is in the second
+/// line, so that reading it does not take the line of the lock away.
 #[repr(C, align(128))]
 struct Side {
     lock: Mutex,
@@ -279,15 +280,15 @@ struct Side {
     /// by a dead process makes the next one wake them again. Set to 1 with this
     /// side's lock held.
     waiters: AtomicU32,
+    /// A copy of the other side's position. The real one is read again only
+    /// when this is not enough, because that fetches a cache line.
+    cached_other: AtomicU64,
     /// How many items it has put or got since the beginning. To publish a
     /// number is to publish the position of the same parity as well.
     count: AtomicU64,
     /// How many bytes it has put or got since the beginning: at an even count,
     /// and at an odd one.
     positions: [AtomicU64; 2],
-    /// A copy of the other side's position. The real one is read again only
-    /// when this is not enough, because that fetches a cache line.
-    cached_other: AtomicU64,
     /// Consumers only: the producers' position when it was last looked at, and
     /// the consumers' position when it was first seen. Their difference shows
     /// how much was got without anything being put.
@@ -319,29 +320,24 @@ impl Drop for SideGuard<'_> {
 }
 
 impl Side {
-    /// How many items and how many bytes it has put or got. Takes no lock, and
-    /// looks again only if others have gone on meanwhile.
+    /// How many bytes it has put or got. Takes no lock, and looks again only if
+    /// others have gone on meanwhile.
     #[inline]
-    fn progress(&self) -> (u64, u64) {
+    fn position(&self) -> u64 {
         loop {
             let count = self.count.load(Acquire);
             let position = self.positions[count as usize & 1].load(Acquire);
             if self.count.load(Relaxed) == count {
-                return (count, position);
+                return position;
             }
         }
     }
 
+    /// As [`position`](Self::position), with the lock held.
     #[inline]
-    fn position(&self) -> u64 {
-        self.progress().1
-    }
-
-    /// As [`progress`](Self::progress), with the lock held.
-    #[inline]
-    fn own_progress(&self) -> (u64, u64) {
+    fn own_position(&self) -> u64 {
         let count = self.count.load(Relaxed);
-        (count, self.positions[count as usize & 1].load(Relaxed))
+        self.positions[count as usize & 1].load(Relaxed)
     }
 }
 
@@ -367,11 +363,11 @@ impl SideGuard<'_> {
         }
     }
 
-    /// Publishes that this side is past a frame.
-    fn advance(&self, frame: u64) {
-        let (count, position) = self.side.own_progress();
-        let next = count + 1;
-        self.side.positions[next as usize & 1].store(position + frame, Release);
+    /// Publishes that this side is past an item, and now at `position`.
+    #[inline]
+    fn advance(&self, position: u64) {
+        let next = self.side.count.load(Relaxed) + 1;
+        self.side.positions[next as usize & 1].store(position, Release);
         self.side.count.store(next, Release);
     }
 }
@@ -458,7 +454,15 @@ impl Ring {
 
     fn is_full(&self) -> bool {
         let maxsize = self.header().maxsize.load(Relaxed);
-        maxsize > 0 && self.len() >= maxsize
+        let got = self.header().consumers.count.load(Acquire);
+        maxsize > 0
+            && self
+                .header()
+                .producers
+                .count
+                .load(Relaxed)
+                .saturating_sub(got)
+                >= maxsize
     }
 
     fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
@@ -467,9 +471,9 @@ impl Ring {
         let producers = &self.header().producers;
         loop {
             let mut guard = self.lock_producers(wait).ok_or_else(full)?;
-            if !self.is_full() {
-                let capacity = self.reserve(&mut guard, frame, wait)?;
-                let (_, tail) = producers.own_progress();
+            if !self.has_no_room() {
+                let tail = producers.own_position();
+                let capacity = self.reserve(&mut guard, tail, frame, wait)?;
                 let ring = guard.ring(capacity)?;
                 // SAFETY: `reserve` saw to it that no item lies there, and the
                 // lock keeps other producers away.
@@ -478,14 +482,14 @@ impl Ring {
                     ring.write(tail + ALIGN, item);
                 }
                 guard.wake_waiters();
-                guard.advance(frame);
+                guard.advance(tail + frame);
                 return Ok(());
             }
             drop(guard);
             let Wait::Until(deadline) = wait else {
                 return Err(full());
             };
-            self.sleep(deadline, Self::lock_consumers, || self.is_full())?;
+            self.sleep(deadline, Self::lock_consumers, || self.has_no_room())?;
         }
     }
 
@@ -498,7 +502,7 @@ impl Ring {
         } = self.header();
         loop {
             let mut guard = self.lock_consumers(wait).ok_or_else(empty)?;
-            let (_, head) = consumers.own_progress();
+            let head = consumers.own_position();
             let mut tail = consumers.cached_other.load(Relaxed);
             if head == tail {
                 tail = producers.position();
@@ -507,8 +511,9 @@ impl Ring {
             if head != tail {
                 let Frame { len, is_read } = self.read(&mut guard, head, tail, item)?;
                 guard.wake_waiters();
-                guard.advance(frame_size(len));
-                self.release_memory(&mut guard, head);
+                let next = head + frame_size(len);
+                guard.advance(next);
+                self.release_memory(&mut guard, head, next);
                 return match is_read {
                     true => Ok(()),
                     false => Err(too_large("an item", len)),
@@ -548,7 +553,13 @@ impl Ring {
 
     /// Sees to it that a frame fits behind the tail, and returns the capacity;
     /// with the producers' lock.
-    fn reserve(&self, guard: &mut SideGuard<'_>, frame: u64, wait: Wait) -> Result<u64, Error> {
+    fn reserve(
+        &self,
+        guard: &mut SideGuard<'_>,
+        tail: u64,
+        frame: u64,
+        wait: Wait,
+    ) -> Result<u64, Error> {
         let QueueHeader {
             producers,
             consumers,
@@ -556,7 +567,6 @@ impl Ring {
             ..
         } = self.header();
         let mut size = capacity.load(Relaxed);
-        let (_, tail) = producers.own_progress();
         if tail + frame <= producers.cached_other.load(Relaxed) + size {
             return Ok(size);
         }
@@ -582,16 +592,14 @@ impl Ring {
     }
 
     /// Gives memory back that nothing lies in, after the head has advanced from
-    /// `before`; with the consumers' lock. Steady traffic keeps it, because it
-    /// is written again at once.
-    fn release_memory(&self, guard: &mut SideGuard<'_>, before: u64) {
+    /// `before` to `head`; with the consumers' lock. Steady traffic keeps it,
+    /// because it is written again at once.
+    fn release_memory(&self, guard: &mut SideGuard<'_>, before: u64, head: u64) {
         let QueueHeader {
             producers,
-            consumers,
             capacity,
             ..
         } = self.header();
-        let (_, head) = consumers.own_progress();
         let size = capacity.load(Relaxed);
         let is_step = before / STEP != head / STEP;
         if size <= SHRINK_ABOVE && !is_step {
