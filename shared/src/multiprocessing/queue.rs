@@ -465,6 +465,23 @@ impl Ring {
                 >= maxsize
     }
 
+    /// Whether a producer has to wait. Exact with the lock of either side. It
+    /// looks at the consumers also if there is no limit: a producer that never
+    /// does runs so far ahead that its items have left the caches when they are
+    /// got, which makes the two together slower.
+    #[inline]
+    fn has_no_room(&self) -> bool {
+        let QueueHeader {
+            producers,
+            consumers,
+            maxsize,
+            ..
+        } = self.header();
+        let got = consumers.count.load(Acquire);
+        let maxsize = maxsize.load(Relaxed);
+        maxsize > 0 && producers.count.load(Relaxed).saturating_sub(got) >= maxsize
+    }
+
     fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
         let full = || wait.given_up(Error::Full);
         let frame = frame_size(item.len() as u64);
