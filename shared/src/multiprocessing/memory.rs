@@ -620,7 +620,8 @@ pub(super) fn futex_wake(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
-/// The moment `timeout` from now; none if that is past all reckoning.
+/// The moment `timeout` from now; `None`, which is no limit, if the clock does
+/// not reach as far.
 pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
@@ -646,10 +647,10 @@ pub(super) fn wait_on<'a, T>(
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// Looks for `ready` for a moment, in which a busy neighbour answers, so that
-/// only an idle one has to be woken. A longer look would keep from the CPU whom
-/// it waits for, where both share one. It does not yield, for who yields on a
-/// busy machine waits behind all others, and who sleeps is woken in turn.
+/// Spins for about 5 us until `ready`, so that a busy peer is met without a
+/// system call; returns whether it was. Not longer: on one CPU it would keep the
+/// peer from running. It does not yield, because a thread that yields goes to
+/// the back of the queue for the CPU, while one that sleeps is woken at once.
 pub(super) fn spin(mut ready: impl FnMut() -> bool) -> bool {
     const SPIN: Duration = Duration::from_micros(5);
     let start = Instant::now();
@@ -673,7 +674,8 @@ pub(super) fn poll(
 ) -> Result<bool, Error> {
     use nix::poll::PollTimeout;
     loop {
-        // Rounded up, or the last part of a millisecond would be spent spinning.
+        // Rounded up, because `poll` counts whole milliseconds: rounded down, the
+        // last part of one would be spent calling it again and again.
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
             PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)

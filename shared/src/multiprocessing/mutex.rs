@@ -11,19 +11,19 @@ use nix::libc;
 use super::error::{Error, system};
 use super::memory::is_past;
 
-/// A process-shared robust mutex. When its holder dies, the kernel hands it to
-/// the next one, who is told.
+/// A process-shared robust mutex. If its holder dies, the next thread that locks
+/// it gets it together with the answer that this has happened.
 #[repr(C)]
 pub(super) struct Mutex {
     raw: UnsafeCell<libc::pthread_mutex_t>,
-    /// 1 when somebody died or panicked holding it and nobody has put it right.
+    /// 1 if a holder has died or panicked and the poison was not cleared since.
     pub(super) poisoned: AtomicU32,
 }
 
 // SAFETY: it is made to be used by many threads.
 unsafe impl Sync for Mutex {}
 
-/// The answer to a lock.
+/// How a lock was taken.
 #[derive(PartialEq)]
 pub(super) enum Lock {
     /// All is well.
@@ -72,7 +72,8 @@ impl Mutex {
                     unsafe { libc::pthread_mutex_timedlock(self.raw.get(), &until) }
                 }
             };
-            // The wall clock can be set, the deadline cannot.
+            // The system waits by the wall clock, which can be set. The time has
+            // passed only if it has by the monotonic clock of the deadline.
             if errno == libc::ETIMEDOUT && !is_past(deadline) {
                 continue;
             }

@@ -87,9 +87,9 @@ unsafe impl Header for Locked {}
 /// address space as its bytes and 80 more, in whole pages of 4 KiB; a clone takes
 /// nothing. Memory is taken for the pages that were written, once for all
 /// processes. So with `ulimit -n 1024`, a common limit, about a thousand values
-/// or arrays are all that a process can have: a thousand counters are one
-/// `Array` of a thousand items, which is one descriptor and three pages. That
-/// has one lock.
+/// or arrays are all that a process can have. A thousand counters of 8 bytes are
+/// better one `Array` of a thousand items: one descriptor and two pages, and one
+/// lock for all of them.
 ///
 /// ```
 /// use shared::multiprocessing::Array;
