@@ -5,7 +5,7 @@
 mod codec;
 #[path = "../../src/multiprocessing/error.rs"]
 pub mod error;
-#[path = "../../src/multiprocessing/format.rs"]
+#[path = "../../src/multiprocessing/format/mod.rs"]
 mod format;
 #[path = "../../src/multiprocessing/queue.rs"]
 pub mod queue;

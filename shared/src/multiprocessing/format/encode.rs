@@ -1,0 +1,477 @@
+use std::cell::Cell;
+use std::mem;
+
+use serde::ser::{self, Serialize};
+
+use super::*;
+
+thread_local! {
+    /// The memory of names, so that not every message allocates it.
+    static NAMES: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
+}
+
+/// Writes a stream of values.
+pub struct Encoder<'a> {
+    out: &'a mut Vec<u8>,
+    /// The names written so far; the index is the place.
+    names: Vec<&'static str>,
+    /// Where the next name is looked for first: names come in the same order
+    /// again and again.
+    next_name: usize,
+    /// The run that is being written: a number's tag, [`MIXED`] or [`EMPTY`].
+    run: u8,
+    /// Where the run's values start; the byte before is its tag.
+    start: usize,
+}
+
+impl<'a> Encoder<'a> {
+    /// Starts a stream at the end of `out`.
+    pub(in super::super) fn new(out: &'a mut Vec<u8>) -> Self {
+        out.push(MIXED);
+        let start = out.len();
+        Encoder {
+            out,
+            names: Vec::new(),
+            next_name: 0,
+            run: EMPTY,
+            start,
+        }
+    }
+
+    /// Appends a value.
+    pub(in super::super) fn value<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+    ) -> Result<(), Fault> {
+        value.serialize(self)
+    }
+
+    /// Writes a number: its tag and its bytes.
+    #[inline]
+    fn number<const N: usize>(&mut self, number: [u8; N]) -> Result<(), Fault> {
+        if self.run == number[0] {
+            return self.append(&number[1..]);
+        }
+        if self.run == EMPTY {
+            self.run = number[0];
+            self.out[self.start - 1] = number[0];
+            return self.append(&number[1..]);
+        }
+        self.no_run();
+        self.append(&number)
+    }
+
+    /// Writes the tag of what is no number.
+    #[inline]
+    fn tag(&mut self, tag: u8) -> Result<(), Fault> {
+        self.no_run();
+        self.append(&[tag])
+    }
+
+    #[inline]
+    fn no_run(&mut self) {
+        if self.run != MIXED {
+            self.mix();
+        }
+    }
+
+    /// Ends the run: gives each number the tag that it did without until now.
+    #[cold]
+    fn mix(&mut self) {
+        if self.run != EMPTY {
+            let (start, size) = (self.start, size(self.run));
+            let numbers = (self.out.len() - start) / size;
+            self.out.resize(self.out.len() + numbers, 0);
+            // From the last one, so that none is overwritten before it moves.
+            for number in (0..numbers).rev() {
+                let (from, to) = (start + number * size, start + number * (1 + size));
+                self.out.copy_within(from..from + size, to + 1);
+                self.out[to] = self.run;
+            }
+            self.out[start - 1] = MIXED;
+        }
+        self.run = MIXED;
+    }
+
+    /// Writes a byte and a count.
+    #[inline]
+    fn counted(&mut self, byte: u8, count: usize) -> Result<(), Fault> {
+        if count < 255 {
+            return self.append(&[byte, count as u8]);
+        }
+        self.append(&[byte, 255])?;
+        self.append(&(count as u64).to_ne_bytes())
+    }
+
+    /// Writes a byte, a count of bytes and these.
+    fn bytes(&mut self, byte: u8, bytes: &[u8]) -> Result<(), Fault> {
+        self.counted(byte, bytes.len())?;
+        self.append(bytes)
+    }
+
+    /// Appends bytes. Where memory is short, that is an error; `Vec` by itself
+    /// ends the process.
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if self.out.capacity() - self.out.len() < bytes.len() {
+            self.reserve(bytes.len())?;
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[cold]
+    fn reserve(&mut self, more: usize) -> Result<(), Fault> {
+        let len = self.out.len();
+        self.out.try_reserve(more).map_err(|_| {
+            ser::Error::custom(format_args!(
+                "no memory for more than its first {len} bytes"
+            ))
+        })
+    }
+
+    #[inline]
+    fn name(&mut self, name: &'static str) -> Result<(), Fault> {
+        if self
+            .names
+            .get(self.next_name)
+            .is_none_or(|known| !is_same(known, name))
+        {
+            self.next_name = match self.names.iter().position(|known| is_same(known, name)) {
+                Some(index) => index,
+                None => return self.new_name(name),
+            };
+        }
+        self.append(&[self.next_name as u8])?;
+        self.next_name += 1;
+        Ok(())
+    }
+
+    fn new_name(&mut self, name: &'static str) -> Result<(), Fault> {
+        if self.names.len() == INDICES {
+            return self.bytes(UNLISTED_NAME, name.as_bytes());
+        }
+        if self.names.is_empty() {
+            self.names = NAMES.take();
+        }
+        self.names.push(name);
+        self.next_name = self.names.len();
+        self.bytes(NEW_NAME, name.as_bytes())
+    }
+
+    /// Starts what has a count; `count` is what its type says of it.
+    fn items(&mut self, tag: u8, count: Option<usize>) -> Result<Items<'_, 'a>, Fault> {
+        self.no_run();
+        let place = self.out.len();
+        let said = count.unwrap_or(0);
+        self.counted(tag, said)?;
+        if tag == SEQ {
+            self.append(&[MIXED])?;
+            self.run = EMPTY;
+            self.start = self.out.len();
+        }
+        Ok(Items {
+            encoder: self,
+            place,
+            said,
+            count: 0,
+        })
+    }
+}
+
+/// Whether this is one and the same literal: quicker than reading it.
+fn is_same(one: &'static str, other: &'static str) -> bool {
+    std::ptr::eq(one, other)
+}
+
+/// What [`Encoder`] has begun to write and has a count.
+pub struct Items<'e, 'a> {
+    encoder: &'e mut Encoder<'a>,
+    /// Where the tag is, with the count behind it, and what that says.
+    place: usize,
+    said: usize,
+    count: usize,
+}
+
+impl Items<'_, '_> {
+    #[inline]
+    fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Fault> {
+        self.count += 1;
+        item.serialize(&mut *self.encoder)
+    }
+
+    #[inline]
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Fault> {
+        self.encoder.name(name)?;
+        self.item(value)
+    }
+
+    #[inline]
+    fn finish(self) -> Result<(), Fault> {
+        let Items {
+            encoder,
+            place,
+            said,
+            count,
+        } = self;
+        // What stands around it is no run of numbers.
+        encoder.run = MIXED;
+        if count != said {
+            // A type need not know its count before, and may be wrong.
+            let written = if said < 255 { 2 } else { 10 };
+            let rest = encoder.out.split_off(place + written);
+            let tag = encoder.out[place];
+            encoder.out.truncate(place);
+            encoder.counted(tag, count)?;
+            encoder.append(&rest)?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! serialize_numbers {
+    ($($method:ident $type:ty, $tag:ident;)*) => {
+        $(
+            #[inline]
+            fn $method(self, number: $type) -> Result<(), Fault> {
+                let mut bytes = [$tag; 1 + size_of::<$type>()];
+                bytes[1..].copy_from_slice(&number.to_ne_bytes());
+                self.number(bytes)
+            }
+        )*
+    };
+}
+
+impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
+    type Ok = ();
+    type Error = Fault;
+    type SerializeSeq = Items<'e, 'a>;
+    type SerializeTuple = Items<'e, 'a>;
+    type SerializeTupleStruct = Items<'e, 'a>;
+    type SerializeTupleVariant = Items<'e, 'a>;
+    type SerializeMap = Items<'e, 'a>;
+    type SerializeStruct = Items<'e, 'a>;
+    type SerializeStructVariant = Items<'e, 'a>;
+
+    // `is_human_readable` stays true, though nobody reads this: where serde
+    // keeps a value aside, for an untagged enum or a flattened field, it says
+    // so to the type, whatever the format. A type that writes itself in two
+    // ways, as an IP address does, could not be read there otherwise.
+
+    serialize_numbers! {
+        serialize_u16 u16, U16;
+        serialize_u32 u32, U32;
+        serialize_u64 u64, U64;
+        serialize_u128 u128, U128;
+        serialize_i8 i8, I8;
+        serialize_i16 i16, I16;
+        serialize_i32 i32, I32;
+        serialize_i64 i64, I64;
+        serialize_i128 i128, I128;
+        serialize_f32 f32, F32;
+        serialize_f64 f64, F64;
+    }
+
+    /// Bytes are often many, and in a program that is not optimised each call
+    /// counts.
+    #[inline]
+    fn serialize_u8(self, number: u8) -> Result<(), Fault> {
+        if self.run != U8 || self.out.len() == self.out.capacity() {
+            return self.number([U8, number]);
+        }
+        self.out.push(number);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_bool(self, value: bool) -> Result<(), Fault> {
+        self.number([BOOL, u8::from(value)])
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), Fault> {
+        let [a, b, c, d] = u32::from(value).to_ne_bytes();
+        self.number([CHAR, a, b, c, d])
+    }
+
+    fn serialize_str(self, text: &str) -> Result<(), Fault> {
+        self.no_run();
+        self.bytes(STR, text.as_bytes())
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Fault> {
+        self.no_run();
+        self.bytes(BYTES, bytes)
+    }
+
+    fn serialize_none(self) -> Result<(), Fault> {
+        self.tag(NONE)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fault> {
+        self.tag(SOME)?;
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Fault> {
+        self.tag(UNIT)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Fault> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), Fault> {
+        self.tag(UNIT_VARIANT)?;
+        self.name(variant)
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Fault> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Fault> {
+        self.tag(VARIANT)?;
+        self.name(variant)?;
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, len: Option<usize>) -> Result<Items<'e, 'a>, Fault> {
+        self.items(SEQ, len)
+    }
+
+    fn serialize_tuple(self, len: usize) -> Result<Items<'e, 'a>, Fault> {
+        self.items(SEQ, Some(len))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Items<'e, 'a>, Fault> {
+        self.items(SEQ, Some(len))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Items<'e, 'a>, Fault> {
+        self.tag(VARIANT)?;
+        self.name(variant)?;
+        self.items(SEQ, Some(len))
+    }
+
+    fn serialize_map(self, len: Option<usize>) -> Result<Items<'e, 'a>, Fault> {
+        self.items(MAP, len)
+    }
+
+    fn serialize_struct(self, _: &'static str, len: usize) -> Result<Items<'e, 'a>, Fault> {
+        self.items(STRUCT, Some(len))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Items<'e, 'a>, Fault> {
+        self.tag(VARIANT)?;
+        self.name(variant)?;
+        self.items(STRUCT, Some(len))
+    }
+}
+
+macro_rules! serialize_items {
+    ($($trait:ident $method:ident;)*) => {
+        $(
+            impl ser::$trait for Items<'_, '_> {
+                type Ok = ();
+                type Error = Fault;
+
+                #[inline]
+                fn $method<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Fault> {
+                    self.item(item)
+                }
+
+                #[inline]
+                fn end(self) -> Result<(), Fault> {
+                    self.finish()
+                }
+            }
+        )*
+    };
+}
+
+serialize_items! {
+    SerializeSeq serialize_element;
+    SerializeTuple serialize_element;
+    SerializeTupleStruct serialize_field;
+    SerializeTupleVariant serialize_field;
+}
+
+macro_rules! serialize_fields {
+    ($($trait:ident)*) => {
+        $(
+            impl ser::$trait for Items<'_, '_> {
+                type Ok = ();
+                type Error = Fault;
+
+                #[inline]
+                fn serialize_field<T: Serialize + ?Sized>(
+                    &mut self,
+                    name: &'static str,
+                    value: &T,
+                ) -> Result<(), Fault> {
+                    self.field(name, value)
+                }
+
+                #[inline]
+                fn end(self) -> Result<(), Fault> {
+                    self.finish()
+                }
+            }
+        )*
+    };
+}
+
+serialize_fields! { SerializeStruct SerializeStructVariant }
+
+impl ser::SerializeMap for Items<'_, '_> {
+    type Ok = ();
+    type Error = Fault;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fault> {
+        self.item(key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
+        value.serialize(&mut *self.encoder)
+    }
+
+    fn end(self) -> Result<(), Fault> {
+        self.finish()
+    }
+}
+
+impl Drop for Encoder<'_> {
+    fn drop(&mut self) {
+        if !self.names.is_empty() {
+            NAMES.set(emptied(mem::take(&mut self.names)));
+        }
+    }
+}
