@@ -2,8 +2,10 @@
 //! system calls. All of them do the same work in the same run, take turns, and
 //! have every result checked.
 //!
-//!     cargo run --release -p bench            # every row; see `--help`
-//!     cargo run --release -p bench -- queue   # the rows with "queue" in their names
+//! ```console
+//! $ cargo run --release -p bench            # every row; see `--help`
+//! $ cargo run --release -p bench -- queue   # the rows with "queue" in their names
+//! ```
 //!
 //! The files, from the bottom up, each of which uses only those before it:
 //!

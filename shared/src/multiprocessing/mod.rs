@@ -49,8 +49,11 @@
 //! - A value that its type refuses to write is an error of `start`, `put`,
 //!   `send` or of the pool's method, with the name of the type and what serde
 //!   said, as for a `PathBuf` that is not UTF-8. Nothing has been sent then.
-//! - What serde itself cannot read back, such as an `i128` in an untagged enum,
-//!   is an error where it is read.
+//! - So is a value that is nested more than 512 deep, such as a list of boxes.
+//! - What serde itself cannot read back is not mended: a 128-bit number in an
+//!   untagged enum or a flattened struct is an error where it is read, and a
+//!   field that is written under one name and read under another, by
+//!   `rename(serialize = .., deserialize = ..)`, is missing.
 //! - A [`Value`], [`Array`], [`Queue`] or [`Connection`] can be an argument of
 //!   [`Process::new`] and of a pool's [`initializer`](PoolBuilder::initializer),
 //!   and nothing else, as in Python.
@@ -70,7 +73,9 @@
 //! - The other end of its pipe receives what was sent whole, and then
 //!   [`Error::Eof`]; to send to it is [`Error::BrokenPipe`].
 //! - The task that it was doing for a pool fails, and no other.
-//! - All its own child processes end with it.
+//! - All its own child processes end with it, unless one has replaced itself
+//!   by another program with `exec` or has closed descriptors that it does not
+//!   know.
 //!
 //! Nothing waits for what cannot come any more, with one exception that no
 //! queue can help: to get from a queue is to wait until somebody puts. There,

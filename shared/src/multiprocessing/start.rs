@@ -257,6 +257,7 @@ fn exit_if_abandoned(socket: &Socket) -> Result<(), Error> {
 fn run(socket: &Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
     install_panic_hook();
     let before = fstat(socket).map(|stat| stat.st_ino);
+    let pid = std::process::id();
     let mut rest = body;
     let mut code = 0;
     let start_message: Result<StartMessage, Error> = decode(&mut rest);
@@ -267,6 +268,12 @@ fn run(socket: &Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
         }) => {
             let outcome = from_handles(handles, || run_entry(entry, rest));
             code = i32::from(outcome.is_err());
+            if std::process::id() != pid {
+                // The answer is the target's, and not that of a copy which
+                // `fork` made of it and which returned as well.
+                eprintln!("a copy of process {pid} made by fork ends where its target returned");
+                std::process::exit(1);
+            }
             // Its descriptor may be of something else by now.
             if fstat(socket).map(|stat| stat.st_ino) == before {
                 report(socket, &outcome);
@@ -292,10 +299,10 @@ fn run(socket: &Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
 /// Tells the parent how it went. If the parent is gone, so are we.
 fn report(socket: &Socket, outcome: &Result<Vec<u8>, Failure>) {
     let mut bytes = Vec::new();
-    encode(outcome, &mut bytes).expect("bytes and texts can be encoded");
-    if let Err(error) = socket.send(&bytes, &[]) {
-        // A large result needs a file in memory; the reason why it cannot be
-        // had does not.
+    let sent = encode(outcome, &mut bytes).and_then(|()| socket.send(&bytes, &[]));
+    if let Err(error) = sent {
+        // A large result needs memory and a file in memory; the reason why they
+        // cannot be had does not.
         let failure = Failure::Encode(format!("the result: {error}"));
         bytes.clear();
         encode(&Err::<Vec<u8>, _>(failure), &mut bytes).expect("texts can be encoded");

@@ -47,6 +47,8 @@ pub const TESTS: &[(&str, fn())] = named![
     dropping_a_handle_waits_for_the_child,
     dropping_the_handle_of_a_daemon_kills_it,
     dropping_a_handle_that_fork_copied_does_nothing,
+    a_copy_that_fork_made_of_a_target_does_not_answer_in_its_place,
+    a_result_that_memory_is_missing_for_is_an_error_that_says_so,
     a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same,
     children_start_children,
     a_child_outlives_the_thread_that_started_it,
@@ -732,6 +734,42 @@ fn in_a_fork(act: impl FnOnce()) -> WaitStatus {
             let outcome = panic::catch_unwind(panic::AssertUnwindSafe(act));
             // SAFETY: it ends the process, and runs nothing of the parent's.
             unsafe { libc::_exit(i32::from(outcome.is_err())) }
+        }
+    }
+}
+
+fn a_copy_that_fork_made_of_a_target_does_not_answer_in_its_place() {
+    fn forks() -> u8 {
+        // SAFETY: the copy only returns, and this process has one thread.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => 77,
+            ForkResult::Parent { child } => {
+                // The copy has returned, and would have answered.
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 1)));
+                1
+            }
+        }
+    }
+    let child = Process::new(forks, ()).start().unwrap();
+    assert_eq!(child.join().unwrap(), 1);
+}
+
+fn a_result_that_memory_is_missing_for_is_an_error_that_says_so() {
+    fn large(spare: u64) -> String {
+        let result = "x".repeat(8 << 20);
+        let pages = fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+        let limit = pages * 4096 + spare;
+        setrlimit(Resource::RLIMIT_AS, limit, limit).unwrap();
+        result
+    }
+    // There may be memory for one copy of the result and not for the next.
+    for spare in [1, 2, 8, 10, 16, 18, 20, 25].map(|mib| mib << 20) {
+        let child = Process::new(large, (spare,)).start().unwrap();
+        match child.join() {
+            Ok(result) => assert_eq!(result.len(), 8 << 20),
+            Err(Error::Encode(text)) => assert!(text.contains("memory"), "{text}"),
+            Err(other) => panic!("{spare}: {other:?}"),
         }
     }
 }

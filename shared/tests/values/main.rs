@@ -41,6 +41,8 @@ const TESTS: &[(&str, fn())] = named![
     structs_with_attributes_come_back,
     enums_with_attributes_come_back,
     values_kept_aside_come_back,
+    a_newtype_may_have_any_name,
+    nesting_that_would_overflow_a_stack_is_refused,
     json_comes_back,
     json_with_its_own_types_comes_back,
     times_and_addresses_come_back,
@@ -451,6 +453,45 @@ fn values_kept_aside_come_back() {
     come_back(untagged.clone());
     come_back(shapes().into_iter().map(|shape| Untagged::Shape { shape }));
     come_back([untagged]);
+}
+
+/// A newtype with a name like those that serde_json reserves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "$ref")]
+struct Reference(Flattened);
+
+fn a_newtype_may_have_any_name() {
+    come_back([Reference(Flattened::default())]);
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Chain {
+    End,
+    Link(Box<Chain>),
+    Struct { next: Box<Chain> },
+}
+
+fn chain(links: usize, link: fn(Box<Chain>) -> Chain) -> Chain {
+    (0..links).fold(Chain::End, |chain, _| link(Box::new(chain)))
+}
+
+fn nesting_that_would_overflow_a_stack_is_refused() {
+    let structs: fn(Box<Chain>) -> Chain = |next| Chain::Struct { next };
+    for (deepest, link) in [(512, Chain::Link as _), (512, structs)] {
+        let queue = Queue::new().unwrap();
+        queue.put(chain(deepest, link)).unwrap();
+        // A thread's stack is smaller than that of `main`.
+        let got = std::thread::spawn({
+            let queue = queue.clone();
+            move || queue.get().unwrap() == chain(deepest, link)
+        });
+        assert!(got.join().unwrap());
+        match queue.put(chain(deepest + 1, link)) {
+            Err(Error::Encode(text)) => assert!(text.contains("512 deep"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(queue.is_empty());
+    }
 }
 
 fn json_comes_back() {

@@ -337,9 +337,9 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        // A name like this is a secret of a crate, which writes a struct of
-        // one field under it: serde_json does so for a `RawValue`.
-        if name.starts_with('$') && self.peek()? == STRUCT {
+        // A `RawValue` writes itself as a struct of one field and reads itself
+        // as a newtype, of which serde_json alone can know.
+        if name == "$serde_json::private::RawValue" {
             return self.deserialize_any(visitor);
         }
         visitor.visit_newtype_struct(self)

@@ -10,6 +10,9 @@ thread_local! {
     static NAMES: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
 }
 
+/// How deep values may be nested.
+const DEEPEST: u16 = 512;
+
 /// Writes a stream of values.
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
@@ -22,6 +25,8 @@ pub struct Encoder<'a> {
     run: u8,
     /// Where the run's values start; the byte before is its tag.
     start: usize,
+    /// How many values there are around the next one.
+    depth: u16,
 }
 
 impl<'a> Encoder<'a> {
@@ -35,6 +40,7 @@ impl<'a> Encoder<'a> {
             next_name: 0,
             run: EMPTY,
             start,
+            depth: 0,
         }
     }
 
@@ -159,8 +165,21 @@ impl<'a> Encoder<'a> {
         self.bytes(NEW_NAME, name.as_bytes())
     }
 
+    /// Goes into a value that contains others. Each level takes stack, of which
+    /// the reader may have less, and which ends the process if it is used up.
+    fn descend(&mut self) -> Result<(), Fault> {
+        if self.depth == DEEPEST {
+            return Err(ser::Error::custom(format_args!(
+                "nested more than {DEEPEST} deep"
+            )));
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
     /// Starts what has a count; `count` is what its type says of it.
     fn items(&mut self, tag: u8, count: Option<usize>) -> Result<Items<'_, 'a>, Fault> {
+        self.descend()?;
         self.no_run();
         let place = self.out.len();
         let said = count.unwrap_or(0);
@@ -214,6 +233,7 @@ impl Items<'_, '_> {
             said,
             count,
         } = self;
+        encoder.depth -= 1;
         // What stands around it is no run of numbers.
         encoder.run = MIXED;
         if count != said {
@@ -346,9 +366,12 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Fault> {
+        self.descend()?;
         self.tag(VARIANT)?;
         self.name(variant)?;
-        value.serialize(self)
+        value.serialize(&mut *self)?;
+        self.depth -= 1;
+        Ok(())
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Items<'e, 'a>, Fault> {

@@ -399,7 +399,8 @@ impl PoolBuilder {
 
     /// A function that each worker calls before its first task:
     /// `Pool(initializer=f, initargs=args)`. Unlike a task's, its arguments may
-    /// be shared memory, queues and pipes.
+    /// be shared memory, queues and pipes. What it returns is ignored, an `Err`
+    /// too, as in Python: to fail, it panics.
     pub fn initializer<F, Args, Passing>(mut self, initializer: F, args: Args) -> Self
     where
         F: Target<Args, Passing>,
