@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 
+use bytemuck::allocation::pod_collect_to_vec;
+use bytemuck::{bytes_of, cast_slice, try_pod_read_unaligned};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -83,15 +85,33 @@ fn told_of<T: ?Sized>(fault: Fault) -> String {
     format!("{}: {fault}", type_name::<T>())
 }
 
-/// The whole of a message, in `buffer` if it has to be encoded. A `Vec<u8>` is
-/// its own message: to encode it byte by byte would cost more than all the rest.
+/// Goes through the types whose values are their own bytes in a message.
+macro_rules! for_each_number {
+    ($do:ident) => {
+        $do! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 }
+    };
+}
+
+/// The whole of a message, in `buffer` if it has to be encoded. A number, and a
+/// vector of numbers, are their own bytes: to encode them one by one would cost
+/// more than all the rest.
 pub(super) fn encode_message<'a, T: Serialize + 'static>(
     value: &'a T,
     buffer: &'a mut Vec<u8>,
 ) -> Result<&'a [u8], Error> {
-    if let Some(bytes) = (value as &dyn Any).downcast_ref::<Vec<u8>>() {
-        return Ok(bytes);
+    let value = value as &dyn Any;
+    macro_rules! bytes_of {
+        ($($number:ty)*) => {
+            $(if let Some(number) = value.downcast_ref::<$number>() {
+                return Ok(bytes_of(number));
+            }
+            if let Some(numbers) = value.downcast_ref::<Vec<$number>>() {
+                return Ok(cast_slice(numbers));
+            })*
+        };
     }
+    for_each_number!(bytes_of);
+    let value: &T = value.downcast_ref().expect("it is a T");
     encode(value, buffer)?;
     Ok(buffer)
 }
@@ -100,15 +120,45 @@ pub(super) fn encode_message<'a, T: Serialize + 'static>(
 pub(super) fn decode_message<T: DeserializeOwned + 'static>(
     buffer: &mut Vec<u8>,
 ) -> Result<T, Error> {
-    if TypeId::of::<T>() == TypeId::of::<Vec<u8>>() {
-        let bytes: Box<dyn Any> = Box::new(mem::take(buffer));
-        return Ok(*bytes.downcast().expect("it is a Vec<u8>"));
+    if let Some(bytes) = is(|| mem::take(buffer)) {
+        return Ok(bytes);
     }
     check_memory("a value", buffer.len())?;
+    let no_number = || {
+        let (name, len) = (type_name::<T>(), buffer.len());
+        Error::Decode(format!("{name}: {len} bytes are none"))
+    };
+    macro_rules! from_bytes {
+        ($($number:ty)*) => {
+            $(if TypeId::of::<T>() == TypeId::of::<$number>() {
+                let number = try_pod_read_unaligned::<$number>(buffer).map_err(|_| no_number())?;
+                return is(|| number).ok_or_else(no_number);
+            }
+            if TypeId::of::<T>() == TypeId::of::<Vec<$number>>() {
+                if !buffer.len().is_multiple_of(size_of::<$number>()) {
+                    return Err(no_number());
+                }
+                let numbers: Vec<$number> = pod_collect_to_vec(buffer);
+                return is(|| numbers).ok_or_else(no_number);
+            })*
+        };
+    }
+    for_each_number!(from_bytes);
     let mut decoder = decoder::<T>(buffer)?;
     let value = decode_next(&mut decoder)?;
     expect_end::<T>(&decoder)?;
     Ok(value)
+}
+
+/// The value that `make` returns, if it is a `T`.
+fn is<T: 'static, U: 'static>(make: impl FnOnce() -> U) -> Option<T> {
+    if TypeId::of::<T>() != TypeId::of::<U>() {
+        return None;
+    }
+    let mut value = Some(make());
+    (&mut value as &mut dyn Any)
+        .downcast_mut::<Option<T>>()?
+        .take()
 }
 
 /// Refuses to decode so many bytes where memory is short, because std would end
