@@ -125,8 +125,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item; waits for one: `q.get()`.
     ///
     /// # Errors
-    /// [`Error::Decode`] if the item cannot be decoded, or if there is not as
-    /// much memory as it takes. The item is gone, and the next one can be got.
+    /// [`Error::Decode`] if the item cannot be decoded, or if there is not twice
+    /// as much memory as it has bytes. The item is gone, and the next one can be
+    /// got. (An item that becomes much larger than its bytes, as many short
+    /// texts do, can still use up the memory, which ends the process.)
     pub fn get(&self) -> Result<T, Error> {
         self.get_item(Wait::Until(None))
     }
