@@ -153,16 +153,21 @@ impl Child {
         };
         match Errno::result(answer) {
             Ok(_) | Err(Errno::ESRCH) => Ok(()),
-            Err(Errno::EPERM) if signal == libc::SIGKILL && self.end_by_socket()? => Ok(()),
+            Err(Errno::EPERM) if signal == libc::SIGKILL && self.end_without_signal()? => Ok(()),
             Err(errno) => Err(system("pidfd_send_signal")(errno)),
         }
     }
 
-    /// Ends a child that this process may not send a signal any more, because
-    /// it has given up its privileges: when the socket is shut the kernel kills
-    /// the child, as when its parent is gone. Returns whether it ended soon.
-    fn end_by_socket(&self) -> Result<bool, Error> {
+    /// Shuts the socket, whereupon the kernel kills the child, as when its
+    /// parent is gone. It serves where this process may not send it a signal,
+    /// because one of the two has changed its user, and does not wait.
+    pub(super) fn shut_socket(&self) {
         _ = shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both);
+    }
+
+    /// Ends the child by its socket; returns whether it ended soon.
+    fn end_without_signal(&self) -> Result<bool, Error> {
+        self.shut_socket();
         self.wait(deadline(REFUSED))
     }
 

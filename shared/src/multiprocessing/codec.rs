@@ -39,34 +39,27 @@ pub(super) fn encode_next<T: Serialize + ?Sized>(
 
 /// Takes a value off the front of `bytes`.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Error> {
-    let read = || {
-        let mut decoder = Decoder::new(bytes)?;
-        Ok((decoder.value()?, decoder.rest()))
-    };
-    let (value, rest) = read().map_err(|fault| Error::Decode(told_of::<T>(fault)))?;
-    *bytes = rest;
+    let mut decoder = decoder::<T>(bytes)?;
+    let value = decode_next(&mut decoder)?;
+    *bytes = decoder.rest();
     Ok(value)
 }
 
 /// The stream of values that `bytes` are, `T` among them.
 pub(super) fn decoder<T>(bytes: &[u8]) -> Result<Decoder<'_>, Error> {
-    Decoder::new(bytes).map_err(|fault| Error::Decode(told_of::<T>(fault)))
+    Decoder::new(bytes).map_err(unreadable::<T>)
 }
 
 /// Takes the next value out of a stream.
 pub(super) fn decode_next<'de, T: Deserialize<'de>>(
     decoder: &mut Decoder<'de>,
 ) -> Result<T, Error> {
-    decoder
-        .value()
-        .map_err(|fault| Error::Decode(told_of::<T>(fault)))
+    decoder.value().map_err(unreadable::<T>)
 }
 
 /// Takes the next values out of a stream, as many as the tuple has.
 pub(super) fn decode_args<T: DeserializeOwned>(decoder: &mut Decoder<'_>) -> Result<T, Error> {
-    decoder
-        .tuple()
-        .map_err(|fault| Error::Decode(told_of::<T>(fault)))
+    decoder.tuple().map_err(unreadable::<T>)
 }
 
 /// Refuses what follows the last value of a stream.
@@ -78,6 +71,10 @@ pub(super) fn expect_end<T>(decoder: &Decoder<'_>) -> Result<(), Error> {
             type_name::<T>()
         ))),
     }
+}
+
+fn unreadable<T>(fault: Fault) -> Error {
+    Error::Decode(told_of::<T>(fault))
 }
 
 /// What serde said, and of which type.

@@ -163,7 +163,6 @@ impl RingBytes<'_> {
     /// Nobody writes there meanwhile.
     #[inline]
     pub(super) unsafe fn read(self, position: u64, len: u64, buffer: &mut Vec<u8>) {
-        buffer.reserve(len as usize);
         for (from, len) in self.segments(position, len) {
             // SAFETY: the segments are in the ring; unchanging, as promised;
             // any byte is a valid `u8`.
@@ -579,7 +578,11 @@ fn file_size_limit() -> Result<u64, Error> {
 /// whether there is as much memory.
 #[inline]
 pub(super) fn reserve(buffer: &mut Vec<u8>, len: u64) -> bool {
-    usize::try_from(len).is_ok_and(|len| buffer.try_reserve(len).is_ok())
+    usize::try_from(len).is_ok_and(|len| {
+        let reserved = buffer.try_reserve(len);
+        // There may be memory for this much and not for more.
+        reserved.or_else(|_| buffer.try_reserve_exact(len)).is_ok()
+    })
 }
 
 /// The error of a message or an item that memory is missing for.

@@ -160,11 +160,13 @@ impl<'de> Decoder<'de> {
         Ok(value)
     }
 
-    fn fields(&mut self) -> Result<Fields<'_, 'de>, Fault> {
-        let left = self.count()?;
-        Ok(Fields {
+    /// The entries of what has this tag. A variant with contents is one, under
+    /// its name.
+    fn entries(&mut self, tag: u8) -> Result<Entries<'_, 'de>, Fault> {
+        Ok(Entries {
+            left: if tag == VARIANT { 1 } else { self.count()? },
+            named: tag != MAP,
             decoder: self,
-            left,
         })
     }
 
@@ -201,23 +203,13 @@ impl<'de> Decoder<'de> {
                 let (count, run) = (self.count()?, self.byte()?);
                 self.visit_sequence(count, run, visitor)
             }
-            MAP => {
-                let mut fields = self.fields()?;
-                let value = visitor.visit_map(Entries(&mut fields))?;
-                fields.end()?;
-                Ok(value)
-            }
-            STRUCT => {
-                let mut fields = self.fields()?;
-                let value = visitor.visit_map(&mut fields)?;
-                fields.end()?;
+            MAP | STRUCT | VARIANT => {
+                let mut entries = self.entries(tag)?;
+                let value = visitor.visit_map(&mut entries)?;
+                entries.end()?;
                 Ok(value)
             }
             UNIT_VARIANT => visitor.visit_borrowed_str(self.name()?),
-            VARIANT => visitor.visit_map(Variant {
-                decoder: self,
-                is_read: false,
-            }),
             tag => Err(de::Error::custom(format_args!(
                 "no value has the tag {tag}"
             ))),
@@ -248,9 +240,6 @@ macro_rules! deserialize_numbers {
         $(
             #[inline]
             fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-                if self.run == $tag {
-                    return visitor.$visit(<$type>::from_ne_bytes(self.array()?));
-                }
                 match self.plain_tag()? {
                     $tag => visitor.$visit(<$type>::from_ne_bytes(self.array()?)),
                     tag => self.visit(tag, visitor),
@@ -283,6 +272,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         deserialize_f64 visit_f64 f64, F64;
     }
 
+    /// Quicker, as its counterpart in the encoder.
     #[inline]
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         if self.run == U8
@@ -394,14 +384,13 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     ) -> Result<V::Value, Fault> {
         match self.plain_tag()? {
             UNIT_VARIANT => visitor.visit_enum(self.name()?.into_deserializer()),
-            VARIANT => visitor.visit_enum(Variant {
-                decoder: self,
-                is_read: false,
-            }),
-            // As JSON has them, which is how some types write themselves.
+            // Some types write themselves as JSON has enums: as a text, or as a
+            // map of one entry.
             STR => visitor.visit_enum(self.text()?.into_deserializer()),
-            STRUCT => visitor.visit_enum(MapAccessDeserializer::new(&mut self.fields()?)),
-            MAP => visitor.visit_enum(MapAccessDeserializer::new(Entries(&mut self.fields()?))),
+            tag @ (VARIANT | STRUCT | MAP) => {
+                let mut entries = self.entries(tag)?;
+                visitor.visit_enum(MapAccessDeserializer::new(&mut entries))
+            }
             tag => self.visit(tag, visitor),
         }
     }
@@ -451,27 +440,23 @@ impl<'de> de::SeqAccess<'de> for &mut Sequence<'_, 'de> {
 }
 
 /// The fields of a struct, or the entries of a map.
-struct Fields<'d, 'de> {
+struct Entries<'d, 'de> {
     decoder: &'d mut Decoder<'de>,
     left: usize,
+    /// Whether the keys are names, and not values.
+    named: bool,
 }
 
-impl Fields<'_, '_> {
+impl Entries<'_, '_> {
     fn end(self) -> Result<(), Fault> {
         match self.left {
             0 => Ok(()),
             more => Err(de::Error::custom(format_args!("{more} fields too many"))),
         }
     }
-
-    fn next(&mut self) -> bool {
-        let left = self.left.checked_sub(1);
-        self.left = left.unwrap_or(0);
-        left.is_some()
-    }
 }
 
-impl<'de> de::MapAccess<'de> for &mut Fields<'_, 'de> {
+impl<'de> de::MapAccess<'de> for &mut Entries<'_, 'de> {
     type Error = Fault;
 
     #[inline]
@@ -479,8 +464,12 @@ impl<'de> de::MapAccess<'de> for &mut Fields<'_, 'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Fault> {
-        if !self.next() {
+        let Some(left) = self.left.checked_sub(1) else {
             return Ok(None);
+        };
+        self.left = left;
+        if !self.named {
+            return seed.deserialize(&mut *self.decoder).map(Some);
         }
         let name = self.decoder.name()?;
         seed.deserialize(BorrowedStrDeserializer::new(name))
@@ -494,96 +483,6 @@ impl<'de> de::MapAccess<'de> for &mut Fields<'_, 'de> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.left)
-    }
-}
-
-/// The entries of a map, whose keys are values.
-struct Entries<'f, 'd, 'de>(&'f mut Fields<'d, 'de>);
-
-impl<'de> de::MapAccess<'de> for Entries<'_, '_, 'de> {
-    type Error = Fault;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Fault> {
-        if !self.0.next() {
-            return Ok(None);
-        }
-        seed.deserialize(&mut *self.0.decoder).map(Some)
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(&mut *self.0.decoder)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.0.left)
-    }
-}
-
-/// A variant with contents: an enum to a reader that expects one, and to
-/// others a map of one entry.
-struct Variant<'d, 'de> {
-    decoder: &'d mut Decoder<'de>,
-    is_read: bool,
-}
-
-impl<'d, 'de> de::EnumAccess<'de> for Variant<'d, 'de> {
-    type Error = Fault;
-    type Variant = &'d mut Decoder<'de>;
-
-    fn variant_seed<T: DeserializeSeed<'de>>(
-        self,
-        seed: T,
-    ) -> Result<(T::Value, Self::Variant), Fault> {
-        let name = BorrowedStrDeserializer::<Fault>::new(self.decoder.name()?);
-        Ok((seed.deserialize(name)?, self.decoder))
-    }
-}
-
-impl<'de> de::MapAccess<'de> for Variant<'_, 'de> {
-    type Error = Fault;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Fault> {
-        if self.is_read {
-            return Ok(None);
-        }
-        self.is_read = true;
-        let name = self.decoder.name()?;
-        seed.deserialize(BorrowedStrDeserializer::new(name))
-            .map(Some)
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(&mut *self.decoder)
-    }
-}
-
-impl<'de> de::VariantAccess<'de> for &mut Decoder<'de> {
-    type Error = Fault;
-
-    fn unit_variant(self) -> Result<(), Fault> {
-        Deserialize::deserialize(self)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
-        de::Deserializer::deserialize_seq(self, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
-        de::Deserializer::deserialize_map(self, visitor)
     }
 }
 

@@ -420,15 +420,19 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
 }
 
 macro_rules! serialize_items {
-    ($($trait:ident $method:ident;)*) => {
+    ($($trait:ident $method:ident($($name:ident)?) as $write:ident;)*) => {
         $(
             impl ser::$trait for Items<'_, '_> {
                 type Ok = ();
                 type Error = Fault;
 
                 #[inline]
-                fn $method<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Fault> {
-                    self.item(item)
+                fn $method<T: Serialize + ?Sized>(
+                    &mut self,
+                    $($name: &'static str,)?
+                    item: &T,
+                ) -> Result<(), Fault> {
+                    self.$write($($name,)? item)
                 }
 
                 #[inline]
@@ -441,38 +445,13 @@ macro_rules! serialize_items {
 }
 
 serialize_items! {
-    SerializeSeq serialize_element;
-    SerializeTuple serialize_element;
-    SerializeTupleStruct serialize_field;
-    SerializeTupleVariant serialize_field;
+    SerializeSeq serialize_element() as item;
+    SerializeTuple serialize_element() as item;
+    SerializeTupleStruct serialize_field() as item;
+    SerializeTupleVariant serialize_field() as item;
+    SerializeStruct serialize_field(name) as field;
+    SerializeStructVariant serialize_field(name) as field;
 }
-
-macro_rules! serialize_fields {
-    ($($trait:ident)*) => {
-        $(
-            impl ser::$trait for Items<'_, '_> {
-                type Ok = ();
-                type Error = Fault;
-
-                #[inline]
-                fn serialize_field<T: Serialize + ?Sized>(
-                    &mut self,
-                    name: &'static str,
-                    value: &T,
-                ) -> Result<(), Fault> {
-                    self.field(name, value)
-                }
-
-                #[inline]
-                fn end(self) -> Result<(), Fault> {
-                    self.finish()
-                }
-            }
-        )*
-    };
-}
-
-serialize_fields! { SerializeStruct SerializeStructVariant }
 
 impl ser::SerializeMap for Items<'_, '_> {
     type Ok = ();

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{
-    Area, AtomicU32, AtomicU64, Header, Kind, Memory, fence, futex_wait, futex_wake,
+    Area, AtomicU32, AtomicU64, Header, Kind, Memory, fence, futex_wait, futex_wake, reserve,
 };
 
 /// The size of a ring.
@@ -189,11 +189,8 @@ impl Channel {
     /// `buffer`. Returns false if there is no memory for it: it is lost then,
     /// but the next message can be read.
     pub(super) fn take(&mut self, len: usize, buffer: &mut Vec<u8>) -> bool {
-        let fits = buffer
-            .try_reserve(len)
-            .or_else(|_| buffer.try_reserve_exact(len))
-            .is_ok();
         let (area, len) = (AREAS[1 - self.out], len as u64);
+        let fits = reserve(buffer, len);
         if fits {
             // SAFETY: nothing writes between head and tail, and `peek` saw that
             // the frame is there.

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{Shutdown, shutdown};
 
 use super::channel::{Alarm, Channel, FAILED, MORE, SIZE};
 use super::fork::Original;
@@ -565,11 +564,9 @@ impl Worker {
             _ = self.child.signal(libc::SIGKILL);
             return;
         }
-        // It may not, because this process or that one has changed its user.
-        // The system kills the worker nevertheless when the socket is shut. If
-        // a task has closed the worker's end of it, the worker ends when its
+        self.child.shut_socket();
+        // If a task has closed the worker's end of it, the worker ends when its
         // task does.
-        _ = shutdown(self.child.socket.as_fd().as_raw_fd(), Shutdown::Both);
         self.channel.stop();
     }
 
