@@ -1,0 +1,1 @@
+//! The course: a page for each example, in English and in Chinese.
