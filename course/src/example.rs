@@ -34,7 +34,10 @@ impl Example {
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
         };
         for section in SECTIONS {
-            let rust = root().join(section).join("src/bin").join(format!("{name}.rs"));
+            let rust = root()
+                .join(section)
+                .join("src/bin")
+                .join(format!("{name}.rs"));
             if rust.is_file() {
                 return Ok(Some(Example {
                     name: name.to_string(),
@@ -61,7 +64,11 @@ impl Example {
             for file in files {
                 let file = PathBuf::from(file?.file_name());
                 if file.extension().is_some_and(|ending| ending == "rs") {
-                    names.extend(file.file_stem().and_then(|name| name.to_str()).map(String::from));
+                    names.extend(
+                        file.file_stem()
+                            .and_then(|name| name.to_str())
+                            .map(String::from),
+                    );
                 }
             }
         }

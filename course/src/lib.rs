@@ -4,7 +4,7 @@
 //! block by block ([`page`]). The code, the outputs and the messages on it are
 //! never part of the text: they come from the examples themselves
 //! ([`example`]), from runs of them ([`recordings`]) and from the compiler
-//! ([`refusals`]). [`site`] makes HTML of all that, and [`serve`] shows it.
+//! ([`refusals`]).
 //!
 //! mdBook is what Rust learners know, and it was tried. It needs 26 seconds to
 //! compile, its text is 750 pixels wide, where two columns of code need 1200,
