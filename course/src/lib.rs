@@ -4,7 +4,7 @@
 //! block by block ([`page`]). The code, the outputs and the messages on it are
 //! never part of the text: they come from the examples themselves
 //! ([`example`]), from runs of them ([`recordings`]) and from the compiler
-//! ([`refusals`]).
+//! ([`refusals`]). [`site`] makes the files of all that, and [`serve`] shows them.
 //!
 //! mdBook is what Rust learners know, and it was tried. It needs 26 seconds to
 //! compile, its text is 750 pixels wide, where two columns of code need 1200,
@@ -17,10 +17,19 @@
 
 use std::path::Path;
 
+pub mod colour;
+pub mod contents;
 pub mod example;
+pub mod html;
+pub mod labels;
+pub mod lock;
+pub mod markdown;
 pub mod page;
 pub mod recordings;
 pub mod refusals;
+pub mod serve;
+pub mod site;
+pub mod tables;
 
 /// A language of the course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
