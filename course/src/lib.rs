@@ -19,6 +19,7 @@ use std::path::Path;
 
 pub mod example;
 pub mod page;
+pub mod programs;
 pub mod recordings;
 pub mod refusals;
 
