@@ -25,6 +25,7 @@ pub mod labels;
 pub mod lock;
 pub mod markdown;
 pub mod page;
+pub mod programs;
 pub mod recordings;
 pub mod refusals;
 pub mod serve;
