@@ -17,8 +17,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tests::{
-    Language, Program, RUN_LIMIT, Run, Running, Server, Suite, example, full_port, numbered, page,
-    respond, run, script,
+    Language, Program, RUN_LIMIT, Run, Running, Server, Suite, example, full_port, page, respond,
+    run, script, specifications,
 };
 
 /// How long aiohttp waits for a connection, and in all.
@@ -30,22 +30,22 @@ fn main() -> ExitCode {
     let tasks = example!("tasks");
     let fetch = example!("fetch");
     let specifications: [(_, _, fn(Program)); _] = [
-        (tasks, "starts all, then finishes all", tasks_overlap),
+        (tasks, "starts all, then finishes all", |program| {
+            specifications::tasks(program.run());
+        }),
         (tasks, "has one thread", tasks_share_a_thread),
         (
             example!("async_queue"),
             "consumes each item at once",
-            queue_alternates,
+            |program| specifications::async_queue(program.run()),
         ),
-        (
-            example!("semaphore"),
-            "runs two at a time",
-            semaphore_holds_back,
-        ),
+        (example!("semaphore"), "runs two at a time", |program| {
+            specifications::semaphore(program.run())
+        }),
         (
             example!("async_await"),
             "says Hello after a second",
-            hello_waits,
+            |program| specifications::async_await(program.run()),
         ),
         (fetch, "asks for all, then prints in order", fetch_overlaps),
         (fetch, "fetches the three defaults", fetch_defaults),
@@ -154,18 +154,6 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// `Worker 0..4 is starting`, then `Worker 0..4 is finished`, in a second.
-fn tasks_overlap(program: Program) {
-    let run = program.run().succeeded();
-    let expected = [
-        numbered("Worker # is starting"),
-        numbered("Worker # is finished"),
-    ]
-    .concat();
-    assert_eq!(run.lines(), expected);
-    assert!(run.elapsed >= Duration::from_secs(1));
-}
-
 fn tasks_share_a_thread(program: Program) {
     // Each line has to come when it is printed.
     let mut running = Running::start(program.command().env("PYTHONUNBUFFERED", "1"), RUN_LIMIT);
@@ -173,44 +161,6 @@ fn tasks_share_a_thread(program: Program) {
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
     running.finish().succeeded();
     assert!(status.contains("\nThreads:\t1\n"), "{status}");
-}
-
-/// `Produced i`, `Consumed i` for each item, and a second after each.
-fn queue_alternates(program: Program) {
-    let run = program.run().succeeded();
-    let expected: Vec<_> = numbered("Produced #")
-        .into_iter()
-        .zip(numbered("Consumed #"))
-        .flat_map(<[_; 2]>::from)
-        .collect();
-    assert_eq!(run.lines(), expected);
-    assert!(run.elapsed >= Duration::from_secs(5));
-}
-
-fn hello_waits(program: Program) {
-    let run = program.run().succeeded();
-    assert_eq!(run.stdout, "Hello\n");
-    assert!(run.elapsed >= Duration::from_secs(1));
-}
-
-/// Starts and finishes ascend each, and two workers run at a time, never more.
-fn semaphore_holds_back(program: Program) {
-    let run = program.run().succeeded();
-    let (starts, ends): (Vec<_>, Vec<_>) = run
-        .lines()
-        .into_iter()
-        .partition(|line| line.ends_with("is starting"));
-    assert_eq!(starts, numbered("Worker # is starting"));
-    assert_eq!(ends, numbered("Worker # is finished"));
-    let mut running = 0;
-    let mut most = 0;
-    for line in run.lines() {
-        running += if line.ends_with("is starting") { 1 } else { -1 };
-        assert!(running >= 0, "finished before it started");
-        most = most.max(running);
-    }
-    assert_eq!(most, 2);
-    assert!(run.elapsed >= Duration::from_secs(3));
 }
 
 /// A server that answers nobody until all three have asked, and then the last
@@ -237,8 +187,8 @@ fn fetch_overlaps(program: Program) {
         changed.notify_all();
         Ok(())
     });
-    let run = fetch(program, &[0, 1, 2].map(|i| server.url(&format!("/{i}")))).succeeded();
-    assert_eq!(run.stdout, "/0\n/1\n/2\n");
+    let urls = [0, 1, 2].map(|i| server.url(&format!("/{i}")));
+    specifications::fetch(fetch(program, &urls));
 }
 
 /// The defaults are asked of a proxy, which tells what it was asked for.

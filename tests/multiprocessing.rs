@@ -2,11 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
 use std::process::ExitCode;
 
 use shared::multiprocessing::{self, Process, Queue};
-use tests::{Language, Program, RUNS, Suite, command, example, numbered, run, script};
+use tests::{Language, Program, RUNS, Suite, command, example, run, script, specifications};
 
 fn main() -> ExitCode {
     multiprocessing::init();
@@ -15,14 +14,18 @@ fn main() -> ExitCode {
     let process = example!("process");
     let process_queue = example!("process_queue");
     let specifications: [(_, _, fn(Program)); _] = [
-        (process, "ends after its five workers", workers_end_first),
-        (
-            example!("pool"),
-            "prints the squares in order",
-            pool_squares,
-        ),
-        (example!("shared_memory"), "adds up", shared_memory_adds_up),
-        (process_queue, "produces, then consumes", queue_keeps_order),
+        (process, "ends after its five workers", |program| {
+            program.keeps_to(specifications::process);
+        }),
+        (example!("pool"), "prints the squares in order", |program| {
+            program.keeps_to(specifications::pool)
+        }),
+        (example!("shared_memory"), "adds up", |program| {
+            program.keeps_to(specifications::shared_memory);
+        }),
+        (process_queue, "produces, then consumes", |program| {
+            program.keeps_to(specifications::process_queue);
+        }),
         (process, "differs: a worker's failure", failure_reaches_join),
         (process, "differs: unbuffered lines", lines_stay_whole),
         (
@@ -40,68 +43,6 @@ fn main() -> ExitCode {
         suite.prove(example, what, specification);
     }
     suite.run()
-}
-
-/// Five lines in any order, each from a process of its own, then the last one.
-fn workers_end_first(program: Program) {
-    for _ in 0..RUNS {
-        let run = program.run().succeeded();
-        let mut lines = run.lines();
-        assert_eq!(lines.pop(), Some("All processes have finished."));
-        lines.sort_unstable();
-        let (workers, pids): (Vec<_>, HashSet<u32>) = lines
-            .into_iter()
-            .map(|line| line.rsplit_once(' ').unwrap())
-            .map(|(worker, pid)| (worker, pid.parse::<u32>().unwrap()))
-            .unzip();
-        assert_eq!(workers, numbered("Worker # is running in process"));
-        assert_eq!(pids.len(), 5);
-        assert!(!pids.contains(&run.pid));
-    }
-}
-
-fn pool_squares(program: Program) {
-    for _ in 0..RUNS {
-        let run = program.run().succeeded();
-        assert_eq!(run.stdout, "[1, 4, 9, 16, 25]\n");
-        assert!(run.forked);
-    }
-}
-
-/// Rust prints the sums. What Python loses is missing in its own.
-fn shared_memory_adds_up(program: Program) {
-    for _ in 0..RUNS {
-        let run = program.run().succeeded();
-        assert!(run.forked);
-        if program.language == Language::Rust {
-            assert_eq!(
-                run.stdout,
-                "shared_num: 10\nshared_arr: [11, 12, 13, 14, 15]\n"
-            );
-            continue;
-        }
-        let text = run.stdout.strip_prefix("shared_num: ").unwrap();
-        let (num, arr) = text.split_once("\nshared_arr: [").unwrap();
-        let arr = arr.strip_suffix("]\n").unwrap().split(", ");
-        let sums: Vec<u32> = [num]
-            .into_iter()
-            .chain(arr)
-            .map(|sum| sum.parse().unwrap())
-            .collect();
-        assert_eq!(sums.len(), 6);
-        for (start, sum) in (0..).zip(sums) {
-            assert!((start..=start + 10).contains(&sum));
-        }
-    }
-}
-
-fn queue_keeps_order(program: Program) {
-    let expected = [numbered("Produced #"), numbered("Consumed #")].concat();
-    for _ in 0..RUNS {
-        let run = program.run().succeeded();
-        assert_eq!(run.lines(), expected);
-        assert!(run.forked);
-    }
 }
 
 fn failure_reaches_join(program: Program) {

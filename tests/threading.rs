@@ -5,34 +5,42 @@
 use std::fs;
 use std::process::ExitCode;
 
-use tests::{Language, Program, RUNS, Run, Suite, command, example, numbered, python, run, script};
+use tests::{
+    Language, Program, RUNS, Run, Suite, command, example, python, run, script, specifications,
+};
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     let thread = example!("thread");
     let lock = example!("lock");
     let thread_subclass = example!("thread_subclass");
-    let specifications: [(_, _, fn(Program)); _] = [
-        (thread, "ends after its five workers", workers_end_first),
+    let specifications: [(_, _, fn(Run)); _] = [
+        (
+            thread,
+            "ends after its five workers",
+            specifications::thread,
+        ),
         (
             thread_subclass,
             "ends after its five threads",
-            threads_end_first,
+            specifications::thread_subclass,
         ),
         (
             example!("thread_pool"),
             "prints the squares in order",
-            pool_squares,
+            specifications::thread_pool,
         ),
-        (lock, "counts a thousand threads", lock_counts),
+        (lock, "counts a thousand threads", specifications::lock),
         (
             example!("thread_queue"),
             "consumes what is produced",
-            queue_keeps_order,
+            specifications::thread_queue,
         ),
     ];
     for (example, what, specification) in specifications {
-        suite.prove(example, what, specification);
+        suite.prove(example, what, move |program| {
+            program.keeps_to(specification);
+        });
     }
     suite.prove(thread, "differs: a worker's failure", failure_reaches_join);
     suite.prove(thread, "differs: unbuffered lines", lines_stay_whole);
@@ -58,74 +66,17 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-fn workers_end_first(program: Program) {
-    for _ in 0..RUNS {
-        five_then_the_end(&program.run().succeeded(), "Worker # is running");
-    }
-}
-
-fn threads_end_first(program: Program) {
-    for _ in 0..RUNS {
-        five_then_the_end(&program.run().succeeded(), "Thread # is running");
-    }
-}
-
-fn five_then_the_end(run: &Run, pattern: &str) {
-    let mut lines = run.lines();
-    assert_eq!(lines.pop(), Some("All threads have finished."));
-    lines.sort_unstable();
-    assert_eq!(lines, numbered(pattern));
-    assert!(!run.forked);
-}
-
-fn pool_squares(program: Program) {
-    for _ in 0..RUNS {
-        assert_eq!(program.run().succeeded().stdout, "[1, 4, 9, 16, 25]\n");
-    }
-}
-
-fn lock_counts(program: Program) {
-    for _ in 0..RUNS {
-        assert_eq!(
-            program.run().succeeded().stdout,
-            "Final counter value: 1000\n"
-        );
-    }
-}
-
-/// Both in order; an item is announced as produced before the next one can be
-/// consumed. Python may lose the last items, Rust none.
-fn queue_keeps_order(program: Program) {
-    for _ in 0..RUNS {
-        let run = program.run().succeeded();
-        let lines = run.lines();
-        let (produced, consumed): (Vec<_>, Vec<_>) = lines
-            .iter()
-            .copied()
-            .partition(|line| line.starts_with("Produced"));
-        assert_eq!(produced, numbered("Produced #"));
-        assert_eq!(consumed, numbered("Consumed #")[..consumed.len()]);
-        if program.language == Language::Rust {
-            assert_eq!(consumed.len(), 5);
-        }
-        let place = |line: &&str| lines.iter().position(|other| other == line);
-        for (before, after) in produced.iter().zip(consumed.iter().skip(1)) {
-            assert!(place(before) < place(after), "{after:?} before {before:?}");
-        }
-    }
-}
-
 /// In Python the line feed is written after the text, and what another thread
 /// prints may come in between. Sooner or later it does.
 fn lines_stay_whole(program: Program) {
-    let unbuffered = || run(program.command().env("PYTHONUNBUFFERED", "1")).succeeded();
+    let unbuffered = || run(program.command().env("PYTHONUNBUFFERED", "1"));
     match program.language {
         Language::Rust => {
             for _ in 0..RUNS {
-                five_then_the_end(&unbuffered(), "Worker # is running");
+                specifications::thread(unbuffered());
             }
         }
-        Language::Python => while !unbuffered().lines().contains(&"") {},
+        Language::Python => while !unbuffered().succeeded().lines().contains(&"") {},
     }
 }
 

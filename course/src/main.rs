@@ -41,7 +41,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["build"] => build(&default_folder()?).map(drop),
         ["build", folder] => build(Path::new(folder)).map(drop),
         ["record"] => recordings::record(None),
-        ["record", page] => known(page).and_then(|()| recordings::record(Some(page))),
+        ["record", page] => recordings::record(Some(page)),
         ["accept"] => lock::accept(&page::names()?),
         ["accept", page] => known(page).and_then(|()| lock::accept(&[page.to_string()])),
         ["help" | "--help" | "-h"] => {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod server;
+pub mod specifications;
 
 pub use server::{Server, full_port, page, respond};
 
@@ -10,14 +11,16 @@ use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
 use std::iter;
 use std::mem;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{LazyLock, Mutex};
 use std::thread::{self, JoinHandle};
@@ -25,8 +28,11 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 
@@ -113,6 +119,14 @@ impl Program {
     pub fn run(&self) -> Run {
         run(&mut self.command())
     }
+
+    /// Runs it often enough to meet different interleavings. Each run has to
+    /// keep to the specification.
+    pub fn keeps_to(&self, specification: fn(Run)) {
+        for _ in 0..RUNS {
+            specification(self.run());
+        }
+    }
 }
 
 /// A command without what the caller's environment would change in an example.
@@ -160,6 +174,15 @@ static AIOHTTP: LazyLock<bool> = LazyLock::new(|| {
     python.is_some_and(|python| ask_python(python, "import aiohttp").is_some())
 });
 
+/// What a Python program needs and is not here.
+pub fn missing(needs_aiohttp: bool) -> Option<&'static str> {
+    match *PYTHON {
+        None => Some("no python3 of version 3.11 or newer"),
+        Some(_) if needs_aiohttp && !*AIOHTTP => Some("python3 has no aiohttp"),
+        Some(_) => None,
+    }
+}
+
 fn ask_python(python: &str, code: &str) -> Option<String> {
     let output = command(python).args(["-c", code]).output().ok()?;
     let answer = String::from_utf8(output.stdout).ok()?;
@@ -203,12 +226,7 @@ impl Suite {
     pub fn python_test(&mut self, name: impl Into<String>, test: impl FnOnce() + Send + 'static) {
         let name = name.into();
         let needs_aiohttp = name.starts_with("fetch");
-        let missing = move || match *PYTHON {
-            None => Some("no python3 of version 3.11 or newer"),
-            Some(_) if needs_aiohttp && !*AIOHTTP => Some("python3 has no aiohttp"),
-            Some(_) => None,
-        };
-        self.add(name, missing, test);
+        self.add(name, move || missing(needs_aiohttp), test);
     }
 
     /// Adds one test for each language: the program keeps to `specification`.
@@ -285,14 +303,18 @@ fn watch(
 }
 
 /// A program that has ended. While a test panics, it tells all of it.
+#[derive(Clone)]
 pub struct Run {
-    command: String,
+    /// What was run.
+    pub command: String,
     /// Its process.
     pub pid: u32,
     /// How it ended.
     pub status: ExitStatus,
     /// What it printed.
     pub stdout: String,
+    /// When each line came, since the start.
+    pub times: Vec<Duration>,
     /// What it complained of.
     pub stderr: String,
     /// How long it took.
@@ -301,7 +323,8 @@ pub struct Run {
     pub forked: bool,
     /// How many processes it did not wait for.
     pub orphans: u32,
-    is_python: bool,
+    /// Whether it was Python that ran.
+    pub is_python: bool,
 }
 
 impl Run {
@@ -366,6 +389,23 @@ pub fn run(command: &mut Command) -> Run {
     Running::start(command, RUN_LIMIT).finish()
 }
 
+/// A new terminal: the end that reads what was printed, and the end to print to.
+fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    let reader = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    grantpt(&reader)?;
+    unlockpt(&reader)?;
+    let writer = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_NOCTTY.bits())
+        .open(ptsname_r(&reader)?)?;
+    // Otherwise a carriage return would come before each line feed.
+    let mut settings = tcgetattr(&writer)?;
+    cfmakeraw(&mut settings);
+    tcsetattr(&writer, SetArg::TCSANOW, &settings)?;
+    Ok((reader.into(), writer.into()))
+}
+
 /// The process groups of the programs that run.
 static RUNNING: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
 
@@ -375,8 +415,11 @@ pub struct Running {
     command: String,
     is_python: bool,
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: BufReader<File>,
     read: String,
+    times: Vec<Duration>,
+    /// When the latest bytes came. Lines that come together have one time.
+    arrived: Duration,
     stderr: JoinHandle<String>,
     started: Instant,
     finished: Sender<()>,
@@ -386,17 +429,36 @@ pub struct Running {
 impl Running {
     /// Starts a program.
     pub fn start(command: &mut Command, limit: Duration) -> Self {
+        let (reader, writer) = io::pipe().unwrap();
+        Self::start_with(command, limit, reader.into(), writer.into())
+    }
+
+    /// Starts a program that prints to a terminal, so that each of its lines
+    /// comes when it is printed.
+    pub fn start_in_terminal(command: &mut Command, limit: Duration) -> Self {
+        let (reader, writer) = terminal().unwrap();
+        Self::start_with(command, limit, reader, writer)
+    }
+
+    fn start_with(
+        command: &mut Command,
+        limit: Duration,
+        stdout: OwnedFd,
+        writer: OwnedFd,
+    ) -> Self {
         let started = Instant::now();
         let mut child = command
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(writer)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        // The command keeps the writing end, without which no end would come.
+        command.stdout(Stdio::null());
         let group = Pid::from_raw(child.id() as i32);
         RUNNING.lock().unwrap().insert(group);
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(File::from(stdout));
         let mut stderr = child.stderr.take().unwrap();
         let (finished, news) = mpsc::channel();
         Self {
@@ -410,6 +472,8 @@ impl Running {
             child,
             stdout,
             read: String::new(),
+            times: Vec::new(),
+            arrived: Duration::ZERO,
             stderr: thread::spawn(move || {
                 let mut text = Vec::new();
                 stderr.read_to_end(&mut text).unwrap();
@@ -436,15 +500,40 @@ impl Running {
     /// Waits for it to print this line.
     pub fn wait_for_line(&mut self, line: &str) {
         while !self.read.ends_with(&format!("{line}\n")) {
-            let count = self.stdout.read_line(&mut self.read).unwrap();
-            assert_ne!(count, 0, "no line {line:?} in {:?}", self.read);
+            assert!(self.read_line(), "no line {line:?} in {:?}", self.read);
         }
+    }
+
+    /// Reads a line and notes when it came. Returns whether there was one.
+    fn read_line(&mut self) -> bool {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            if self.stdout.buffer().is_empty() {
+                match self.stdout.fill_buf() {
+                    Ok([]) => break,
+                    Ok(_) => self.arrived = self.started.elapsed(),
+                    // The end of a terminal that no process has open any more.
+                    Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            let buffer = self.stdout.buffer();
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let count = end.map_or(buffer.len(), |end| end + 1);
+            line.extend_from_slice(&buffer[..count]);
+            self.stdout.consume(count);
+        }
+        if line.is_empty() {
+            return false;
+        }
+        self.times.push(self.arrived);
+        self.read += &String::from_utf8_lossy(&line);
+        true
     }
 
     /// Waits for it and for every process that it has left behind to end.
     pub fn finish(mut self) -> Run {
-        let mut stdout = Vec::new();
-        self.stdout.read_to_end(&mut stdout).unwrap();
+        while self.read_line() {}
         let pid = self.child.id();
         let has_waited = has_waited_for_children(pid);
         let status = self.child.wait().unwrap();
@@ -466,7 +555,8 @@ impl Running {
             command: self.command,
             pid,
             status,
-            stdout: self.read + &String::from_utf8_lossy(&stdout),
+            stdout: self.read,
+            times: self.times,
             stderr: self.stderr.join().unwrap(),
             elapsed,
             forked: has_waited || orphans > 0,

@@ -1,0 +1,650 @@
+//! Draws a recording: a lane for each process, thread or task, in both
+//! programs, on one time axis. What a lane is called is read from the lines.
+//!
+//! All is drawn in the colour of the text around it, so that it can be read on
+//! any background, and what a mark means is said by its shape.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::Timeline;
+use super::file::{Event, Finding, Recording, Runs};
+use crate::{Both, Language};
+
+/// The width of a picture. It is scaled to the page.
+const WIDTH: f64 = 360.0;
+/// Where the lanes begin and end: left of them are their names.
+const LEFT: f64 = 76.0;
+const RIGHT: f64 = WIDTH - 12.0;
+/// The height of a lane: a label above a mark.
+const LANE: f64 = 30.0;
+/// The height of a line of text.
+const TEXT: f64 = 18.0;
+
+/// A process, thread or task.
+#[derive(Debug)]
+struct Lane {
+    name: Both,
+    marks: Vec<Mark>,
+    bars: Vec<(Duration, Duration)>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+struct Mark {
+    time: Duration,
+    shape: Shape,
+    /// What stands above it.
+    label: Both,
+    /// What it means, in a sentence.
+    meaning: Both,
+}
+
+/// What a mark looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A filled circle: a line was printed.
+    Line,
+    /// An empty circle.
+    Read,
+    /// A filled square.
+    Write,
+    /// A cross.
+    Lost,
+    /// Only the end of a bar.
+    Edge,
+}
+
+/// What the time is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zero {
+    /// The start of the program.
+    Start,
+    /// The first line: it comes after a start that takes far longer than all
+    /// that is to be seen.
+    FirstLine,
+    /// The first access to shared memory.
+    FirstNote,
+}
+
+/// The picture of a page, or `None` if its programs print nothing about what
+/// their workers do.
+pub fn draw(page: &str, recording: &Recording) -> Option<Timeline> {
+    let zero = match page {
+        "process" | "process_queue" | "thread" | "thread_subclass" | "thread_queue" => {
+            Zero::FirstLine
+        }
+        "shared_memory" => Zero::FirstNote,
+        "async_await" | "async_queue" | "fetch" | "semaphore" | "tasks" => Zero::Start,
+        _ => return None,
+    };
+    let programs = [
+        ("Python", &recording.in_python),
+        ("Rust", &recording.in_rust),
+    ];
+    let charts = programs.map(|(program, runs)| (program, lanes(runs, zero), start(runs, zero)));
+    let in_language = |language| svg(page, &charts, zero, language);
+    Some(Timeline {
+        svg: Both::new(in_language(Language::En), in_language(Language::Zh)),
+        caption: caption(page, recording, zero),
+    })
+}
+
+/// How long after its start a program printed its first line.
+fn first_line(runs: &Runs) -> Duration {
+    runs.lines.first().map_or(Duration::ZERO, |(time, _)| *time)
+}
+
+/// The time that is drawn as zero.
+fn start(runs: &Runs, zero: Zero) -> Duration {
+    match zero {
+        Zero::FirstLine => first_line(runs),
+        Zero::Start | Zero::FirstNote => Duration::ZERO,
+    }
+}
+
+/// A lane's name: that of a function or a number of it stays as it is.
+fn name(english: &str) -> Both {
+    let chinese = match english {
+        "producer" => "生产者",
+        "consumer" => "消费者",
+        other => other,
+    };
+    match english.strip_prefix("task ") {
+        Some(number) => Both::new(english, format!("任务 {number}")),
+        None => Both::new(english, chinese),
+    }
+}
+
+/// Who printed a line.
+fn printer(line: &str) -> String {
+    let mut words = line.split(' ');
+    match (words.next(), words.next().map(str::parse::<u32>)) {
+        (Some("Worker"), Some(Ok(number))) => format!("worker {number}"),
+        (Some("Thread"), Some(Ok(number))) => format!("thread {number}"),
+        (Some("Produced"), _) => "producer".to_string(),
+        (Some("Consumed"), _) => "consumer".to_string(),
+        _ => "main".to_string(),
+    }
+}
+
+/// The lanes of a run, `main` first and then in the order of their names.
+fn lanes(runs: &Runs, zero: Zero) -> Vec<Lane> {
+    let mut marks: Vec<(String, Mark)> = Vec::new();
+    if zero != Zero::FirstNote {
+        for (place, (time, line)) in runs.lines.iter().enumerate() {
+            let number = (place + 1).to_string();
+            let mark = Mark {
+                time: *time,
+                shape: Shape::Line,
+                label: Both::new(&number, &number),
+                meaning: Both::new(
+                    format!("line {number} of the output: {line}"),
+                    format!("输出的第 {number} 行：{line}"),
+                ),
+            };
+            marks.push((printer(line), mark));
+        }
+    }
+    marks.extend(noted(runs));
+
+    let mut names: Vec<_> = marks.iter().map(|(lane, _)| lane.clone()).collect();
+    names.sort_by_key(|name| match name.as_str() {
+        "main" => (0, String::new()),
+        "producer" => (1, String::new()),
+        other => (2, other.to_string()),
+    });
+    names.dedup();
+    let lane = |lane: String| {
+        let of_lane = marks.iter().filter(|(name, _)| *name == lane);
+        let marks: Vec<_> = of_lane.map(|(_, mark)| mark.clone()).collect();
+        // A worker of `tasks` and `semaphore` prints when it starts and when it
+        // is finished, and the recorders note two things of each lane, too.
+        let bars = match &marks[..] {
+            [first, last] if lane != "producer" && lane != "consumer" => {
+                vec![(first.time, last.time)]
+            }
+            _ => Vec::new(),
+        };
+        Lane {
+            name: name(&lane),
+            marks,
+            bars,
+        }
+    };
+    names.into_iter().map(lane).collect()
+}
+
+/// What the recorder of a run saw, with the lanes in which it happened.
+fn noted(runs: &Runs) -> Vec<(String, Mark)> {
+    let Some(noted) = &runs.noted else {
+        return Vec::new();
+    };
+    let lost = lost(runs);
+    let mark = |(place, note): (usize, &super::file::Note)| {
+        let is_lost = lost.contains(&place);
+        let (shape, label, meaning) = match note.event {
+            Event::Reads(value) => (
+                Shape::Read,
+                Both::new(value.to_string(), value.to_string()),
+                Both::new(format!("reads {value}"), format!("读到 {value}")),
+            ),
+            Event::Writes(value) if is_lost => (
+                Shape::Lost,
+                Both::new(format!("{value} lost"), format!("{value} 丢失")),
+                Both::new(
+                    format!("writes {value}, a lost update"),
+                    format!("写入 {value}，丢失更新"),
+                ),
+            ),
+            Event::Writes(value) => (
+                Shape::Write,
+                Both::new(value.to_string(), value.to_string()),
+                Both::new(format!("writes {value}"), format!("写入 {value}")),
+            ),
+            Event::Asks => (
+                Shape::Edge,
+                Both::default(),
+                Both::new("asks for its page", "发出请求"),
+            ),
+            Event::IsAnswered => (
+                Shape::Edge,
+                Both::default(),
+                Both::new("is answered", "收到回答"),
+            ),
+        };
+        let mark = Mark {
+            time: note.time,
+            shape,
+            label,
+            meaning,
+        };
+        (note.lane.clone(), mark)
+    };
+    noted.notes.iter().enumerate().map(mark).collect()
+}
+
+/// The places of the notes that tell of a write that is lost, because another
+/// process has read before it and writes after it. Who adds 0 loses nothing.
+fn lost(runs: &Runs) -> Vec<usize> {
+    let notes = runs.noted.as_ref().map_or(&[][..], |noted| &noted.notes);
+    let mut lost = Vec::new();
+    for (write, note) in notes.iter().enumerate() {
+        let Event::Writes(_) = note.event else {
+            continue;
+        };
+        let of_lane = |(_, other): &(usize, &super::file::Note)| other.lane == note.lane;
+        let Some((read, _)) = notes[..write].iter().enumerate().rev().find(of_lane) else {
+            continue;
+        };
+        for (place, other) in notes.iter().enumerate().take(write).skip(read + 1) {
+            if let Event::Writes(_) = other.event
+                && other.lane != "worker 0"
+            {
+                lost.push(place);
+            }
+        }
+    }
+    lost
+}
+
+fn caption(page: &str, recording: &Recording, zero: Zero) -> Both {
+    let (python, rust) = (&recording.in_python, &recording.in_rust);
+    let mut caption = match zero {
+        Zero::FirstNote => {
+            let counts = |runs: &Runs| {
+                let noted = runs.noted.as_ref().map_or((0, 0), |n| (n.found, n.runs));
+                let plain = match runs.found {
+                    Some((Finding::Lost, times)) => times,
+                    _ => 0,
+                };
+                (noted.0, noted.1, plain, runs.count)
+            };
+            let ((noted, noted_runs, plain, plain_runs), in_rust) = (counts(python), counts(rust));
+            return Both::new(
+                format!(
+                    "A recorder stood in for `Value` and noted each access to the shared number \
+                     while its lock was held. The programs themselves ran unchanged. With the \
+                     recorder, {noted} of {noted_runs} runs of the Python lost an update, without \
+                     it {plain} of {plain_runs}: recording makes a loss likelier. Of the Rust, {} \
+                     of {} runs with the recorder and {} of {} without it lost one. Only accesses \
+                     to the number are drawn, not those to the array.",
+                    in_rust.0, in_rust.1, in_rust.2, in_rust.3
+                ),
+                format!(
+                    "记录器顶替了 `Value`，在持有锁时记下对共享数字的每次读写，程序本身没有改动。\
+                     带着记录器，Python 的 {noted_runs} 次运行中有 {noted} 次丢失更新；不带记录器，\
+                     {plain_runs} 次中有 {plain} 次：记录本身会让丢失更常见。Rust 带着记录器，{} \
+                     次运行中有 {} 次丢失更新；不带记录器，{} 次中有 {} 次。图中只画了对数字的读写，没有画数组。",
+                    in_rust.1, in_rust.0, in_rust.3, in_rust.2
+                ),
+            );
+        }
+        _ => Both::new(
+            "The programs printed to a terminal, and a line is drawn at the time when it came \
+             there. Lines that came together have the same time.",
+            "程序输出到终端，每一行画在到达终端的时刻；同时到达的行，时刻相同。",
+        ),
+    };
+    if zero == Zero::FirstLine {
+        let [python, rust] = [python, rust].map(|runs| short(first_line(runs)));
+        caption.en += &format!(
+            " Time is counted from the first line, which came {python} ms after the start in \
+             Python and {rust} ms after it in Rust."
+        );
+        caption.zh += &format!(
+            "时间从第一行算起：启动后，Python 过了 {python} 毫秒输出第一行，Rust 过了 {rust} 毫秒。"
+        );
+    }
+    if page == "fetch" {
+        caption.en += " The pages came from a server on the same machine, which answers the first \
+            request after 300 ms, the second after 200 ms and the third after 100 ms. A bar lasts \
+            from the arrival of a request at the server to its answer.";
+        caption.zh += "网页来自本机上的服务器：第 1 个请求 300 毫秒后回答，第 2 个 200 毫秒，第 3 个 100 \
+            毫秒。横条从请求到达服务器开始，到服务器回答为止。";
+    }
+    caption
+}
+
+/// Milliseconds with one decimal.
+fn short(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1e3)
+}
+
+type Chart = (&'static str, Vec<Lane>, Duration);
+
+/// A time axis: from zero to its last mark.
+struct Axis {
+    span: f64,
+    unit: f64,
+    step: f64,
+    unit_name: Both,
+}
+
+impl Axis {
+    fn of(charts: &[Chart]) -> Axis {
+        let last = |(_, lanes, start): &Chart| {
+            let marks = lanes.iter().flat_map(|lane| &lane.marks);
+            marks.map(|mark| mark.time - *start).max()
+        };
+        let span = charts.iter().filter_map(last).max().unwrap_or_default();
+        let span = span.as_secs_f64().max(1e-6);
+        let (unit, unit_name) = match span {
+            ..2e-3 => (1e-6, Both::new("µs", "微秒")),
+            2e-3..2.0 => (1e-3, Both::new("ms", "毫秒")),
+            _ => (1.0, Both::new("s", "秒")),
+        };
+        // Three to seven ticks, at round numbers.
+        let rough = span / unit / 3.0;
+        let power = 10_f64.powf(rough.log10().floor());
+        let digit = [5.0, 2.0, 1.0]
+            .into_iter()
+            .find(|digit| digit * power <= rough);
+        Axis {
+            span,
+            unit,
+            step: digit.unwrap_or(1.0) * power,
+            unit_name,
+        }
+    }
+
+    fn x(&self, time: Duration) -> f64 {
+        LEFT + time.as_secs_f64() / self.span * (RIGHT - LEFT)
+    }
+
+    /// The places of the ticks, with their numbers.
+    fn ticks(&self) -> impl Iterator<Item = (f64, f64)> {
+        let count = (self.span / self.unit / self.step + 1e-9).floor() as u32;
+        (0..=count).map(|tick| {
+            let number = f64::from(tick) * self.step;
+            let x = LEFT + number * self.unit / self.span * (RIGHT - LEFT);
+            (x, number)
+        })
+    }
+
+    /// A time in words.
+    fn say(&self, time: Duration, language: Language) -> String {
+        let number = time.as_secs_f64() / self.unit;
+        let unit = self.unit_name.in_language(language);
+        let decimals = if number < 100.0 { 1 } else { 0 };
+        format!("{number:.decimals$} {unit}")
+    }
+}
+
+fn svg(page: &str, charts: &[Chart; 2], zero: Zero, language: Language) -> String {
+    let axis = Axis::of(charts);
+    let mut body = String::new();
+    let mut description = Vec::new();
+    let mut y = 0.0;
+    for (program, lanes, start) in charts {
+        y += TEXT;
+        body += &text(0.0, y - 4.0, "start", "program", program);
+        let top = y;
+        let bottom = y + LANE * lanes.len() as f64;
+        for (x, _) in axis.ticks() {
+            body += &line((x, top), (x, bottom), "grid", 0.2);
+        }
+        for lane in lanes {
+            y += LANE;
+            body += &draw_lane(lane, *start, y - 9.0, &axis, program, language);
+            description.push(describe(program, lane, *start, &axis, language));
+        }
+        y += 6.0;
+    }
+    y += 8.0;
+    for (x, number) in axis.ticks() {
+        let decimals = if axis.step < 1.0 { 1 } else { 0 };
+        body += &text(x, y, "middle", "tick", &format!("{number:.decimals$}"));
+    }
+    y += TEXT;
+    body += &text(RIGHT, y, "end", "axis", &axis_title(zero, &axis, language));
+    body += &legend(charts, &mut y, zero, language);
+    let (title, description) = match language {
+        Language::En => (
+            format!("Timeline of {page} in Python and in Rust"),
+            description.join(" "),
+        ),
+        Language::Zh => (
+            format!("{page} 的运行时间线：Python 与 Rust"),
+            description.concat(),
+        ),
+    };
+    let height = y + 8.0;
+    let id = format!("timeline-{page}");
+    format!(
+        "<svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" fill=\"currentColor\" \
+         stroke=\"none\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n{body}</svg>\n",
+        escape(&title),
+        escape(&description)
+    )
+}
+
+fn axis_title(zero: Zero, axis: &Axis, language: Language) -> String {
+    let unit = axis.unit_name.in_language(language);
+    match (language, zero) {
+        (Language::En, Zero::Start) => format!("time since the start, {unit}"),
+        (Language::En, Zero::FirstLine) => format!("time since the first line, {unit}"),
+        (Language::En, Zero::FirstNote) => format!("time since the first access, {unit}"),
+        (Language::Zh, Zero::Start) => format!("从启动算起的时间（{unit}）"),
+        (Language::Zh, Zero::FirstLine) => format!("从第一行算起的时间（{unit}）"),
+        (Language::Zh, Zero::FirstNote) => format!("从第一次读写算起的时间（{unit}）"),
+    }
+}
+
+/// What the marks mean, each in a line.
+fn legend(charts: &[Chart; 2], y: &mut f64, zero: Zero, language: Language) -> String {
+    let lanes = || charts.iter().flat_map(|(_, lanes, _)| lanes);
+    let has = |shape| {
+        lanes()
+            .flat_map(|lane| &lane.marks)
+            .any(|mark| mark.shape == shape)
+    };
+    let meanings = [
+        (
+            Shape::Line,
+            Both::new(
+                "a line of the output, with its number",
+                "一行输出，数字表示第几行",
+            ),
+        ),
+        (Shape::Read, Both::new("reads the number", "读取")),
+        (Shape::Write, Both::new("writes the number", "写入")),
+        (
+            Shape::Lost,
+            Both::new(
+                "lost update: what it writes is overwritten",
+                "丢失更新：写入的值被覆盖了",
+            ),
+        ),
+    ];
+    let mut body = String::new();
+    for (shape, meaning) in meanings {
+        if has(shape) {
+            *y += TEXT;
+            body += &draw_shape(shape, 8.0, *y - 4.0);
+            body += &text(20.0, *y, "start", "legend", meaning.in_language(language));
+        }
+    }
+    if lanes().any(|lane| !lane.bars.is_empty()) {
+        let bars = match zero {
+            Zero::FirstNote => vec![
+                (true, Both::new("the lock is held (Rust)", "持有锁（Rust）")),
+                (
+                    false,
+                    Both::new(
+                        "between read and write, no lock (Python)",
+                        "读与写之间，没有锁（Python）",
+                    ),
+                ),
+            ],
+            _ => vec![(true, Both::new("from start to end", "从开始到结束"))],
+        };
+        for (solid, meaning) in bars {
+            *y += TEXT;
+            body += &draw_bar(2.0, 16.0, *y - 4.0, solid);
+            body += &text(20.0, *y, "start", "legend", meaning.in_language(language));
+        }
+    }
+    body
+}
+
+fn draw_lane(
+    lane: &Lane,
+    start: Duration,
+    y: f64,
+    axis: &Axis,
+    program: &str,
+    language: Language,
+) -> String {
+    let mut body = text(
+        0.0,
+        y + 4.0,
+        "start",
+        "lane",
+        lane.name.in_language(language),
+    );
+    body += &line((LEFT, y), (RIGHT, y), "track", 0.3);
+    // In Python each access has a lock of its own.
+    let accesses = lane.marks.iter().any(|mark| mark.shape == Shape::Read);
+    let solid = program == "Rust" || !accesses;
+    for (from, to) in &lane.bars {
+        body += &draw_bar(axis.x(*from - start), axis.x(*to - start), y, solid);
+    }
+    let places = label_places(lane, start, axis, language);
+    for (mark, label_x) in lane.marks.iter().zip(places) {
+        let x = axis.x(mark.time - start);
+        let label = mark.label.in_language(language);
+        let meaning = mark.meaning.in_language(language);
+        let time = axis.say(mark.time - start, language);
+        let tip = match language {
+            Language::En => format!("{time}: {meaning}"),
+            Language::Zh => format!("{time}：{meaning}"),
+        };
+        let _ = write!(body, "<g><title>{}</title>", escape(&tip));
+        if (label_x - x).abs() > 4.0 {
+            body += &line((x, y - 4.0), (label_x, y - 8.0), "leader", 0.5);
+        }
+        body += &draw_shape(mark.shape, x, y);
+        if !label.is_empty() {
+            body += &text(label_x, y - 9.0, "middle", "label", label);
+        }
+        body += "</g>\n";
+    }
+    body
+}
+
+/// How wide a text is, about.
+fn width(text: &str) -> f64 {
+    text.chars()
+        .map(|c| if c.is_ascii() { 6.5 } else { 12.0 })
+        .sum()
+}
+
+/// Where the labels of a lane stand: above their marks, but moved aside where
+/// two would overlap.
+fn label_places(lane: &Lane, start: Duration, axis: &Axis, language: Language) -> Vec<f64> {
+    let half = |mark: &Mark| width(mark.label.in_language(language)) / 2.0 + 2.5;
+    let mut places: Vec<f64> = Vec::new();
+    let mut free = LEFT - 6.0;
+    for mark in &lane.marks {
+        let place = axis.x(mark.time - start).max(free + half(mark));
+        places.push(place);
+        free = place + half(mark);
+    }
+    let mut free = WIDTH;
+    for (place, mark) in places.iter_mut().zip(&lane.marks).rev() {
+        *place = place.min(free - half(mark));
+        free = *place - half(mark);
+    }
+    places
+}
+
+fn draw_shape(shape: Shape, x: f64, y: f64) -> String {
+    match shape {
+        Shape::Line => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>\n"),
+        Shape::Read => format!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"none\" stroke=\"currentColor\" \
+             stroke-width=\"1.5\"/>\n"
+        ),
+        Shape::Write => format!(
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\"/>\n",
+            x - 3.5,
+            y - 3.5
+        ),
+        Shape::Lost => format!(
+            "<path d=\"M{:.1} {:.1}l9 9m0 -9l-9 9\" fill=\"none\" stroke=\"currentColor\" \
+             stroke-width=\"2.5\"/>\n",
+            x - 4.5,
+            y - 4.5
+        ),
+        Shape::Edge => format!(
+            "<path d=\"M{x:.1} {:.1}v10\" stroke=\"currentColor\" stroke-width=\"1.5\"/>\n",
+            y - 5.0
+        ),
+    }
+}
+
+/// A bar, or, if it is not solid, a broken line.
+fn draw_bar(from: f64, to: f64, y: f64, solid: bool) -> String {
+    let (width, dashes, opacity) = if solid {
+        (7.0, "", 0.35)
+    } else {
+        (2.0, " stroke-dasharray=\"4 3\"", 0.8)
+    };
+    format!(
+        "<path d=\"M{from:.1} {y:.1}H{to:.1}\" stroke=\"currentColor\" stroke-width=\"{width}\" \
+         opacity=\"{opacity}\"{dashes}/>\n"
+    )
+}
+
+fn line(from: (f64, f64), to: (f64, f64), class: &str, opacity: f64) -> String {
+    format!(
+        "<path class=\"{class}\" d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"currentColor\" \
+         opacity=\"{opacity}\"/>\n",
+        from.0, from.1, to.0, to.1
+    )
+}
+
+fn text(x: f64, y: f64, anchor: &str, class: &str, text: &str) -> String {
+    let weight = if class == "program" {
+        " font-weight=\"bold\""
+    } else {
+        ""
+    };
+    format!(
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{weight}>{}</text>\n",
+        escape(text)
+    )
+}
+
+/// A lane in words.
+fn describe(
+    program: &str,
+    lane: &Lane,
+    start: Duration,
+    axis: &Axis,
+    language: Language,
+) -> String {
+    let name = lane.name.in_language(language);
+    let mark = |mark: &Mark| {
+        let time = axis.say(mark.time - start, language);
+        let meaning = mark.meaning.in_language(language);
+        match language {
+            Language::En => format!("at {time}, {meaning}"),
+            Language::Zh => format!("{time}，{meaning}"),
+        }
+    };
+    let marks: Vec<_> = lane.marks.iter().map(mark).collect();
+    match language {
+        Language::En => format!("{program}, {name}: {}.", marks.join("; ")),
+        Language::Zh => format!("{program}，{name}：{}。", marks.join("；")),
+    }
+}
+
+/// A text as XML.
+fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
+}
