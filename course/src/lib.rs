@@ -19,11 +19,13 @@ use std::path::Path;
 
 pub mod colour;
 pub mod contents;
+pub mod errors;
 pub mod example;
 pub mod html;
 pub mod labels;
 pub mod lock;
 pub mod markdown;
+pub mod mistakes;
 pub mod page;
 pub mod programs;
 pub mod recordings;

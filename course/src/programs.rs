@@ -11,7 +11,7 @@
 //!
 //! [`build`] builds many of them by one cargo command, and those that do not
 //! compile as far as they go. [`refusals`](crate::refusals) and
-//! `mistakes` say what must come of it.
+//! [`mistakes`](crate::mistakes) say what must come of it.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -190,7 +190,7 @@ fn shorten_paths(message: &str) -> String {
 /// Cargo cannot run, or does not come so far as to compile each program.
 pub fn build(package: &str, programs: &[Program]) -> Result<Vec<Built>> {
     let target = root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()));
-    let folder = target.join("course").join(package);
+    let folder = target.join("programs").join(package);
     let mut manifest = MANIFEST.replace("PACKAGE", package);
     manifest = manifest.replace("SHARED", &format!("{:?}", root().join("shared")));
     for program in programs {
@@ -199,6 +199,7 @@ pub fn build(package: &str, programs: &[Program]) -> Result<Vec<Built>> {
         write(&folder.join(path), &program.code)?;
     }
     write(&folder.join("Cargo.toml"), &manifest)?;
+    write(&folder.join("build.rs"), BUILD_SCRIPT)?;
     // The versions of the workspace.
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))?;
 
@@ -261,6 +262,13 @@ futures = { version = "*", default-features = false, features = ["std"] }
 reqwest = { version = "*", default-features = false, features = ["rustls-no-provider"] }
 shared = { path = SHARED, features = ["aiohttp"] }
 tokio = { version = "*", default-features = false, features = ["macros", "rt", "sync", "time"] }
+"#;
+
+/// Leaves out the debugging information, which is fifty times as large as these
+/// programs. A setting of the profile would compile all dependencies anew.
+const BUILD_SCRIPT: &str = r#"fn main() {
+    println!("cargo::rustc-link-arg-bins=-Wl,--strip-debug");
+}
 "#;
 
 /// Writes a file unless it is there with this text, because cargo builds anew

@@ -1,0 +1,21 @@
+// ends with code 0
+// en: When `main` returns, the runtime is dropped, and with it every task that has not finished: none of these has even begun. In Python, too, `asyncio.run` cancels what is left.
+// zh: `main` 一返回，运行时就被丢弃，没完成的任务也都丢弃：这里的任务一个都没开始。Python 的 `asyncio.run` 也会取消剩下的任务。
+
+use std::time::Duration;
+use tokio::time::sleep;
+
+async fn worker(num: i32) {
+    println!("Worker {num} is starting");
+    sleep(Duration::from_secs(1)).await;
+    println!("Worker {num} is finished");
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    for i in 0..5 {
+        tokio::spawn(worker(i));
+    }
+    println!("All tasks have started.");
+    Ok(())
+}
