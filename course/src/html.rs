@@ -11,7 +11,7 @@ use crate::example::Example;
 use crate::labels::{self, Labels};
 use crate::page::{Directive, Kind, Mark, Page, Part, Row, Section, Text};
 use crate::recordings::{self, Recording, Timeline};
-use crate::{Language, markdown, refusals, root, tables};
+use crate::{Language, markdown, mistakes, refusals, root, tables};
 
 /// What is inside the `<main>` of the page, in `language`.
 ///
@@ -118,6 +118,11 @@ impl Writer<'_> {
             Directive::Differs(number, file, test) => {
                 self.differs(*number, file, test, &part.texts)?;
             }
+            Directive::Test(file, test) => self.test(file, test, &part.texts)?,
+            Directive::Command(command) => {
+                self.command(command);
+                self.texts(&part.texts);
+            }
             Directive::Refusal(name) => self.refusal(name, &part.texts)?,
             Directive::Mistake(name) => self.mistake(name, &part.texts)?,
             Directive::Exercise => self.exercise(&part.texts)?,
@@ -177,7 +182,7 @@ impl Writer<'_> {
             self.row(&mut table, row, part.texts.first(), &python, &rust)?;
         }
         self.add(format!(
-            "<div class=\"rows\" style=\"--py:{};--rs:{}\">\n\
+            "<div class=\"rows\" style=\"--py-width:{}; --rs-width:{}; --columns: minmax(0, {0}fr) minmax(0, {1}fr)\">\n\
              <div class=\"heads\"><p>{}</p><p>{}</p></div>\n{table}</div>\n",
             wide.0, wide.1, files.0, files.1
         ));
@@ -301,6 +306,10 @@ impl Writer<'_> {
             (1..=bullets).contains(&number),
             "the Rust file has {bullets} bullets under `Differs:`, and this is number {number}"
         );
+        self.test(file, test, texts)
+    }
+
+    fn test(&mut self, file: &str, test: &str, texts: &[Text]) -> Result<()> {
         let path = root().join(file);
         let source =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -311,7 +320,7 @@ impl Writer<'_> {
         self.add("<div class=\"entry\">\n");
         self.texts(texts);
         self.add(format!(
-            "<p class=\"made\">{} <code>{}</code> (<code>{}</code>)</p></div>\n",
+            "<p class=\"made\">{} <code>{}</code> · <code>{}</code></p></div>\n",
             self.labels.shown_by,
             escape(test),
             escape(file)
@@ -352,23 +361,34 @@ impl Writer<'_> {
     }
 
     fn mistake(&mut self, name: &str, texts: &[Text]) -> Result<()> {
-        let mistake = Mistake::read(name)?;
-        self.add("<div class=\"entry\">\n");
+        let mistake = mistakes::get(&self.page.name, name)?;
+        self.add(format!("<div class=\"entry\" id=\"mistake-{name}\">\n"));
         self.texts(texts);
         let code = lines(&mistake.program, Syntax::Rust);
         let code = numbered("rs wrong", &code, &(1..=code.len()), &[]);
-        self.figure(
-            &format!(
-                "{} · <code>cargo run -p course --example {name}</code>",
-                self.labels.compiles_and_is_wrong
-            ),
-            &code,
-        );
-        self.figure(
-            self.labels.it_prints,
-            &format!("<pre class=\"output\">{}</pre>", escape(&mistake.prints)),
-        );
-        self.add("</div>\n");
+        self.figure(self.labels.compiles_and_is_wrong, &code);
+        let printed = format!("{}{}", mistake.stdout, mistake.stderr);
+        if !printed.is_empty() {
+            self.figure(
+                self.labels.it_prints,
+                &format!(
+                    "<pre class=\"message output\" tabindex=\"0\">{}</pre>",
+                    escape(printed.trim_end())
+                ),
+            );
+        }
+        if mistake.exit_code.is_none() {
+            self.add(format!(
+                "<p class=\"made\">{}</p>\n",
+                self.labels.never_ends
+            ));
+        }
+        let wrong = mistake.what_goes_wrong.in_language(self.language);
+        self.add(format!(
+            "<div class=\"text\">{}</div>\n<p class=\"made\">{}</p></div>\n",
+            markdown::html(wrong, self.language),
+            escape(&mistake.recorded)
+        ));
         Ok(())
     }
 
@@ -395,10 +415,15 @@ impl Writer<'_> {
             &format!("<code>course/exercises/src/{name}.rs</code>"),
             &numbered("rs", &rust, &(1..=rust.len()), &[]),
         );
-        self.add(format!(
-            "<pre class=\"command\">cargo test -p exercises {name}::</pre>\n"
-        ));
+        self.command(&format!("cargo test -p exercises {name}::"));
         Ok(())
+    }
+
+    fn command(&mut self, command: &str) {
+        self.add(format!(
+            "<figure class=\"code\"><pre class=\"command\" tabindex=\"0\">{}</pre></figure>\n",
+            escape(command)
+        ));
     }
 
     fn question(&mut self, number: usize, texts: &[Text]) -> Result<()> {
@@ -413,36 +438,6 @@ impl Writer<'_> {
         self.texts(answer);
         self.add("</div>\n");
         Ok(())
-    }
-}
-
-/// A program that compiles and is wrong: `examples/NAME.rs`.
-#[derive(Clone, Debug)]
-pub struct Mistake {
-    /// The program without its first line.
-    pub program: String,
-    /// What it prints, by its first line.
-    pub prints: String,
-}
-
-impl Mistake {
-    /// Reads the mistake `name`.
-    ///
-    /// # Errors
-    ///
-    /// There is none of that name, or it does not say what it prints.
-    pub fn read(name: &str) -> Result<Mistake> {
-        let path = root().join(format!("course/examples/{name}.rs"));
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mistake = text.split_once('\n').and_then(|(first, program)| {
-            Some(Mistake {
-                program: program.trim_start().to_string(),
-                prints: first.strip_prefix("// prints: ")?.replace("\\n", "\n"),
-            })
-        });
-        mistake
-            .with_context(|| format!("{} does not begin with `// prints: OUTPUT`", path.display()))
     }
 }
 

@@ -47,7 +47,6 @@ labels! {
     copy: "Copy", "复制";
     copied: "Copied", "已复制";
     show_answer: "Show answer", "查看答案";
-    run: "Run", "运行";
     twenty_minutes: "About 20 minutes", "约 20 分钟";
     read_first: "Read first", "先读";
     new_here: "New on this page", "本页新内容";
@@ -58,18 +57,19 @@ labels! {
     what_happened: "What happened", "结果";
     how_often: "How often", "次数";
     shown_by: "Shown by the test", "由测试证明：";
-    error_code: "Error code", "错误码";
+    error: "Error", "报错";
+    meaning: "What it means", "含义";
+    program_says: "What the running program says", "程序运行时的报错";
     refused: "The compiler refuses this", "编译不通过";
     rustc_says: "What rustc says", "rustc 的报错";
     had_it_compiled: "Had it compiled", "假如能编译";
     compiles_and_is_wrong: "This compiles and is wrong", "能编译，但结果不对";
+    never_ends: "The program never ends.", "程序不会结束。";
     it_prints: "What it prints", "输出";
     exercise: "The exercise", "练习";
     teachers_open: "Open the notes for teachers", "展开教学提示";
-    module: "Module", "模块";
     in_rust: "In Rust", "在 Rust 中";
     page: "Page", "页面";
-    none: "None", "没有";
 }
 
 /// `times` of `runs` runs.

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::page::{self, Directive, Page};
-use crate::{Both, hash, refusals, root};
+use crate::tables::Names;
+use crate::{Both, hash, mistakes, refusals, root};
 
 /// A text in both languages, and where it stands.
 #[derive(Clone, Debug)]
@@ -23,11 +24,11 @@ pub struct Located {
     pub says: Both,
 }
 
-/// All texts of `page`, those of its refusals as well.
+/// All texts of `page`, with those of what it shows: refusals, mistakes, names.
 ///
 /// # Errors
 ///
-/// A refusal that the page names cannot be read.
+/// What the page names cannot be read.
 pub fn texts(page: &Page) -> Result<Vec<Located>> {
     let file = format!("course/pages/{}.md", page.name);
     let mut texts = Vec::new();
@@ -49,16 +50,30 @@ pub fn texts(page: &Page) -> Result<Vec<Located>> {
         add(format!("{file}: ## {}", section.title.en), &section.title);
     }
     for part in page.parts() {
+        if let Directive::Heading(title) = &part.directive {
+            add(format!("{file}:{}", part.line), title);
+        }
+        for text in &part.texts {
+            add(format!("{file}:{}", text.line), &text.says);
+        }
         match &part.directive {
-            Directive::Heading(title) => add(format!("{file}:{}", part.line), title),
             Directive::Refusal(name) => add(
                 format!("course/refusals/{}/{name}.rs", page.name),
                 &refusals::get(&page.name, name)?.had_it_compiled,
             ),
+            Directive::Mistake(name) => add(
+                format!("course/mistakes/{}/{name}.rs", page.name),
+                &mistakes::get(&page.name, name)?.what_goes_wrong,
+            ),
+            Directive::Names => {
+                for name in Names::read()?.name {
+                    add(
+                        format!("course/pages/names.toml: {}.{}", name.module, name.name),
+                        &name.says(),
+                    );
+                }
+            }
             _ => {}
-        }
-        for text in &part.texts {
-            add(format!("{file}:{}", text.line), &text.says);
         }
     }
     Ok(texts)

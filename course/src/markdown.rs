@@ -1,6 +1,6 @@
 //! Makes HTML and plain text of the Markdown of a page.
 
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::Language;
 
@@ -65,6 +65,24 @@ pub fn codes(text: &str) -> Vec<String> {
     codes.collect()
 }
 
+/// The words of `text` with a `C` in the place of each inline code, and each
+/// paragraph, item and cell in a line of its own.
+pub fn prose(text: &str) -> String {
+    let mut prose = String::new();
+    for event in events(text) {
+        match event {
+            Event::Text(text) => prose.push_str(&text),
+            Event::Code(_) => prose.push('C'),
+            Event::SoftBreak => prose.push(' '),
+            Event::HardBreak | Event::End(TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell) => {
+                prose.push('\n')
+            }
+            _ => {}
+        }
+    }
+    prose.trim().to_string()
+}
+
 /// Where the links in `text` lead, as they are written.
 pub fn links(text: &str) -> Vec<String> {
     let links = events(text).filter_map(|event| match event {
@@ -100,7 +118,8 @@ fn joined(text: &str, language: Language) -> String {
     let mut joined = String::new();
     for line in text.lines() {
         let wide = |c: char| c >= '\u{2e80}' || "“”‘’…—".contains(c);
-        if !joined.is_empty() && !(joined.ends_with(wide) && line.starts_with(wide)) {
+        let is_inside = joined.ends_with(wide) && line.starts_with(wide);
+        if !joined.is_empty() && !is_inside {
             joined.push('\n');
         }
         joined.push_str(line);

@@ -86,9 +86,13 @@ pub enum Directive {
     /// `@differs 1 FILE "TEST"`: the first bullet under `Differs:` and the
     /// test in FILE that shows it.
     Differs(usize, String, String),
+    /// `@test FILE "TEST"`: the test in FILE that shows what the texts say.
+    Test(String, String),
+    /// `@command cargo test`: a line for the reader's terminal.
+    Command(String),
     /// `@refusal NAME`: what the compiler says of `refusals/PAGE/NAME.rs`.
     Refusal(String),
-    /// `@mistake NAME`: `examples/NAME.rs`, which compiles and is wrong.
+    /// `@mistake NAME`: `mistakes/PAGE/NAME.rs`, which compiles and is wrong.
     Mistake(String),
     /// `@exercise`: the exercise of this page.
     Exercise,
@@ -523,6 +527,16 @@ impl Reader {
             "recorded" => alone(Directive::Recorded)?,
             "timeline" => alone(Directive::Timeline)?,
             "differs" => differs(rest)?,
+            "test" => {
+                let (file, test) = test(rest).context(
+                    "write the file of the test and its name: `@test tests/threading.rs \"adds up\"`",
+                )?;
+                Directive::Test(file, test)
+            }
+            "command" => {
+                ensure!(!rest.is_empty(), "write a command after `@command`");
+                Directive::Command(rest.to_string())
+            }
             "refusal" => Directive::Refusal(named()?),
             "mistake" => Directive::Mistake(named()?),
             "exercise" => alone(Directive::Exercise)?,
@@ -583,18 +597,18 @@ fn row(text: &str) -> Result<Row> {
 
 /// `1 tests/multiprocessing.rs "the name of a test"`.
 fn differs(text: &str) -> Result<Directive> {
-    let mut words = text.splitn(3, ' ');
-    let (number, file, test) = (words.next(), words.next(), words.next());
-    let number = number.and_then(|number| number.parse().ok());
-    let test = test.and_then(|test| test.strip_prefix('"')?.strip_suffix('"'));
-    match (number, file, test) {
-        (Some(number), Some(file), Some(test)) => Ok(Directive::Differs(
-            number,
-            file.to_string(),
-            test.to_string(),
-        )),
-        _ => bail!(
-            "write the number of the bullet, the file of the test and its name: `@differs 1 tests/threading.rs \"no item is lost\"`"
-        ),
-    }
+    let parts = text.split_once(' ').and_then(|(number, rest)| {
+        let (file, test) = test(rest)?;
+        Some(Directive::Differs(number.parse().ok()?, file, test))
+    });
+    parts.context(
+        "write the number of the bullet, the file of the test and its name: `@differs 1 tests/threading.rs \"no item is lost\"`",
+    )
+}
+
+/// `tests/multiprocessing.rs "the name of a test"`.
+fn test(text: &str) -> Option<(String, String)> {
+    let (file, test) = text.split_once(' ')?;
+    let test = test.strip_prefix('"')?.strip_suffix('"')?;
+    Some((file.to_string(), test.to_string()))
 }

@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::colour::escape;
 use crate::contents::CONTENTS;
 use crate::labels::Labels;
-use crate::page::{self, Page};
+use crate::page::{self, Directive, Page};
+use crate::tables::Names;
 use crate::{Both, Language, html, markdown};
 
 /// A file that shows that a folder was written by [`write`], which may then
@@ -38,7 +39,7 @@ pub fn build() -> Result<Vec<File>> {
     let mut files = vec![
         file("style.css", include_str!("assets/style.css")),
         file("site.js", include_str!("assets/site.js")),
-        file("search.js", search(&pages)),
+        file("search.js", search(&pages)?),
         file("index.html", include_str!("assets/index.html")),
         file(
             MARKER,
@@ -341,7 +342,7 @@ fn layout(name: &str, title: &Both, main: &str, pages: &[Page], language: Langua
 
 /// The texts of all pages, as a script that the search loads: a substring
 /// search needs no more, and finds Chinese words, which have no spaces.
-fn search(pages: &[Page]) -> String {
+fn search(pages: &[Page]) -> Result<String> {
     let mut entries = Vec::new();
     for page in pages {
         let title = &page.title;
@@ -357,6 +358,13 @@ fn search(pages: &[Page]) -> String {
             .iter()
             .map(|section| (&section.title, &section.parts));
         for (heading, parts) in [introduction].into_iter().chain(sections) {
+            if parts.iter().any(|part| part.directive == Directive::Names) {
+                for name in Names::read()?.name {
+                    let path = format!("{}.{}", name.module, name.name);
+                    let says = |text| format!("{path}: {}", markdown::plain(text));
+                    add(&path, heading, &says(&name.en), &says(&name.zh));
+                }
+            }
             for text in parts.iter().flat_map(|part| &part.texts) {
                 add(
                     &text.anchor,
@@ -367,5 +375,5 @@ fn search(pages: &[Page]) -> String {
             }
         }
     }
-    format!("window.courseTexts = {};\n", json!(entries))
+    Ok(format!("window.courseTexts = {};\n", json!(entries)))
 }

@@ -1,6 +1,5 @@
 //! The tables of the pages *names* and *errors*.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
@@ -9,7 +8,7 @@ use serde::Deserialize;
 
 use crate::colour::{Syntax, escape, lines};
 use crate::labels::Labels;
-use crate::{Language, markdown, refusals, root};
+use crate::{Both, Language, errors, markdown, root};
 
 /// `pages/names.toml`.
 #[derive(Debug, Deserialize)]
@@ -35,6 +34,13 @@ pub struct Name {
     pub zh: String,
     /// The page that shows it.
     pub page: Option<String>,
+}
+
+impl Name {
+    /// What to know of it, in both languages.
+    pub fn says(&self) -> Both {
+        Both::new(self.en.as_str(), self.zh.as_str())
+    }
 }
 
 impl Names {
@@ -75,10 +81,6 @@ pub fn names(language: Language) -> Result<String> {
             labels.in_rust, labels.page
         )?;
         for name in names {
-            let says = match language {
-                Language::En => &name.en,
-                Language::Zh => &name.zh,
-            };
             let rust = name.rust.as_deref().map_or(String::new(), |rust| {
                 format!(
                     "<pre class=\"rs\"><code>{}</code></pre>",
@@ -93,7 +95,7 @@ pub fn names(language: Language) -> Result<String> {
                 "<tr id=\"{module}.{0}\"><th scope=\"row\"><code>{0}</code></th>\
                  <td>{rust}{1}</td><td>{page}</td></tr>",
                 escape(&name.name),
-                markdown::inline(says, language)
+                markdown::inline(name.says().in_language(language), language)
             )?;
         }
         html.push_str("</tbody></table></div>\n");
@@ -101,39 +103,37 @@ pub fn names(language: Language) -> Result<String> {
     Ok(html)
 }
 
-/// A row for each code of an error, or for each message of one without a code.
+/// The errors of the compiler, then those of running programs, each with what
+/// it means and the pages that show it.
 ///
 /// # Errors
 ///
-/// A refusal cannot be read.
+/// A refusal or a mistake cannot be read.
 pub fn errors(language: Language) -> Result<String> {
     let labels = Labels::in_language(language);
-    let mut rows: BTreeMap<(String, String), Vec<(String, String)>> = BTreeMap::new();
-    for (page, name) in refusals::all()? {
-        let refusal = refusals::get(&page, &name)?;
-        let words = refusal.message.lines().next().unwrap_or_default();
-        let words = words.split_once(": ").map_or(words, |(_, words)| words);
-        rows.entry((refusal.code.unwrap_or_default(), words.to_string()))
-            .or_default()
-            .push((page, name));
-    }
-    let mut html = format!(
-        "<div class=\"table\"><table class=\"errors\"><thead><tr><th scope=\"col\">{}</th>\
-         <th scope=\"col\">{}</th><th scope=\"col\">{}</th></tr></thead><tbody>\n",
-        labels.error_code, labels.rustc_says, labels.page
-    );
-    for ((code, words), places) in rows {
-        let links: Vec<String> = places
-            .iter()
-            .map(|(page, name)| format!("<a href=\"{page}.html#refusal-{name}\">{page}</a>"))
-            .collect();
+    let mut html = String::new();
+    let entries = errors::entries()?;
+    for (by_rustc, title) in [(true, labels.rustc_says), (false, labels.program_says)] {
         writeln!(
             html,
-            "<tr><th scope=\"row\">{code}</th><td lang=\"en\">{}</td><td>{}</td></tr>",
-            escape(&words),
-            links.join(", ")
+            "<h3>{title}</h3>\n<div class=\"table\"><table class=\"errors\"><thead><tr>\
+             <th scope=\"col\">{}</th><th scope=\"col\">{}</th><th scope=\"col\">{}</th>\
+             </tr></thead><tbody>",
+            labels.error, labels.meaning, labels.page
         )?;
+        for entry in entries.iter().filter(|entry| entry.by_rustc == by_rustc) {
+            let code = entry.code.as_deref().unwrap_or_default();
+            writeln!(
+                html,
+                "<tr><th scope=\"row\" lang=\"en\">{code} <code>{}</code></th><td>{}</td>\
+                 <td><a href=\"{page}.html#{}\">{page}</a></td></tr>",
+                escape(&entry.words),
+                markdown::inline(entry.meaning.in_language(language), language),
+                entry.anchor,
+                page = entry.page
+            )?;
+        }
+        html.push_str("</tbody></table></div>\n");
     }
-    html.push_str("</tbody></table></div>\n");
     Ok(html)
 }

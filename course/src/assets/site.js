@@ -5,16 +5,17 @@
 const root = document.documentElement;
 const chinese = root.lang.startsWith("zh");
 
-// The other language opens at the text that is at the top of the window.
+// The other language opens at the last text that begins above the top of the
+// window, or where a link to it would scroll to.
 const languageSwitch = document.querySelector(".switch");
 function place() {
-  const top = document.querySelector(".bar").getBoundingClientRect().bottom + 1;
-  if (scrollY === 0) return "";
+  const top = parseFloat(getComputedStyle(root).scrollPaddingTop) + 1;
+  let last = "";
   for (const element of document.querySelectorAll("main [id]")) {
     const box = element.getBoundingClientRect();
-    if (box.height > 0 && box.bottom > top && element.tagName !== "SECTION") return "#" + element.id;
+    if (box.height > 0 && box.top <= top) last = "#" + element.id;
   }
-  return "";
+  return scrollY === 0 ? "" : last;
 }
 for (const moment of ["pointerdown", "keydown", "click"]) {
   languageSwitch.addEventListener(moment, () => { languageSwitch.hash = place(); });
