@@ -348,7 +348,7 @@ impl Writer<'_> {
             labels.rustc_says,
             &format!(
                 "<pre class=\"message\" tabindex=\"0\" lang=\"en\">{}</pre>",
-                escape(refusal.message.trim_end())
+                message(&refusal.message)
             ),
         );
         let compiled = refusal.had_it_compiled.in_language(self.language);
@@ -384,10 +384,16 @@ impl Writer<'_> {
             ));
         }
         let wrong = mistake.what_goes_wrong.in_language(self.language);
+        let recorded = match mistake.recorded.rsplit_once(", ") {
+            Some((rustc, cores)) => {
+                let cores = cores.split(' ').next().unwrap_or_default();
+                format!("{} · {cores} {}", escape(rustc), self.labels.cores)
+            }
+            None => String::new(),
+        };
         self.add(format!(
-            "<div class=\"text\">{}</div>\n<p class=\"made\">{}</p></div>\n",
-            markdown::html(wrong, self.language),
-            escape(&mistake.recorded)
+            "<div class=\"text\">{}</div>\n<p class=\"made\">{recorded}</p></div>\n",
+            markdown::html(wrong, self.language)
         ));
         Ok(())
     }
@@ -439,6 +445,22 @@ impl Writer<'_> {
         self.add("</div>\n");
         Ok(())
     }
+}
+
+/// What rustc says as HTML: what is wrong, and where, stands out.
+fn message(message: &str) -> String {
+    let lines = message.trim_end().lines().map(|line| {
+        let line = escape(line);
+        let (before, after) = line.split_at(line.find('^').unwrap_or(line.len()));
+        if line.starts_with("error") {
+            format!("<b>{line}</b>")
+        } else if before.contains('|') && !after.is_empty() {
+            format!("{before}<em>{after}</em>")
+        } else {
+            line
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The names of the two files of an example, as HTML.
