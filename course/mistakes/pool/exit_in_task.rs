@@ -1,5 +1,5 @@
 // ends with code 1: exited with code 1 before its result was sent
-// en: A task that exits ends its worker in the middle of the task. `map` says so, and the pool starts another worker. Python's `map` waits for ever for the lost result.
+// en: A task that calls `exit` ends its worker in the middle of the task. `map` says so, and the pool starts another worker. Python's `map` waits for ever for the lost result.
 // zh: 任务里调用 `exit`，工作进程就在任务中途结束了。`map` 会报告这件事，进程池再启动一个工作进程。Python 的 `map` 会一直等那个丢掉的结果。
 
 use shared::multiprocessing::{self, Pool};

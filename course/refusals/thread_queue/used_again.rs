@@ -1,6 +1,6 @@
 // line 32: error[E0382]
 // en: In Python both threads hold the same queue, and so does `main`. Here `move` has given the sender to the thread; a second sender is a `clone` of it, made before.
-// zh: Python 里两个线程和 `main` 都拿着同一个队列。这里 `move` 已经把发送端交给了线程；要再用一个，得在那之前克隆一份。
+// zh: Python 里两个线程和 `main` 都拿着同一个队列。这里 `move` 已经把发送端交给了线程；要再用一个，得在那之前用 `clone` 克隆一份。
 
 // As with Python's queue, any number of threads may receive. With std's `mpsc`
 // only one may, which would do here.
