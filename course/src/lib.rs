@@ -6,12 +6,12 @@
 //! ([`example`]), from runs of them ([`recordings`]) and from the compiler
 //! ([`refusals`]). [`site`] makes the files of all that, and [`serve`] shows them.
 //!
-//! mdBook is what Rust learners know, and it was tried. It needs 26 seconds to
-//! compile, its text is 750 pixels wide, where two columns of code need 1200,
-//! and its search splits text at spaces, so that it finds no Chinese word. A
-//! generator on `pulldown-cmark` that does only what these pages need compiles
-//! in two seconds and is smaller than the preprocessor, the theme and the
-//! script that mdBook would need.
+//! mdBook is what Rust learners know, and it was tried. Its text is 750 pixels
+//! wide, where two columns of code need 1200; its search splits text at spaces,
+//! so that it finds no Chinese word; and two languages side by side in one file
+//! need a preprocessor before it. A generator on `pulldown-cmark` that does only
+//! what these pages need is smaller than that preprocessor with the theme and
+//! the scripts would be, and adds four crates to those of the workspace.
 
 #![forbid(unsafe_code)]
 
