@@ -1,20 +1,46 @@
-//! The `shared` that the recorded `shared_memory` is compiled against: its
-//! `Value` writes to stderr what is read under the lock and what stands there
-//! when the lock is released. `shared_memory.py`, beside it, does the same to
-//! Python's. All the rest is what the crate `shared` itself has.
+//! The `shared` that recorded examples are compiled against. Its `Value`, its
+//! `Pool` and its `ThreadPoolExecutor` write to stderr what the examples do not
+//! print: what is read under the lock and what stands there when it is released;
+//! what a worker is given and what it returns. `recorder.py`, beside it, does the
+//! same to Python's. All the rest is what the crate `shared` itself has.
 
 #![forbid(unsafe_code)]
 
-/// As `shared::multiprocessing`, except for `Value`.
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gettid;
+
+/// Writes the time, the thread and what it did, at once, so that the notes of
+/// several do not mix. All processes, Python's too, have the same clock.
+fn note(action: &str, value: &impl Display) {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
+    let nanoseconds = now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64;
+    let line = format!("{nanoseconds} {} {action} {value}\n", gettid());
+    let result = io::stderr().write_all(line.as_bytes());
+    result.expect("stderr is open");
+}
+
+/// Calls the function of a pool.
+fn call<T: Display, R: Display>(function: impl Fn(T) -> R, item: T) -> R {
+    note("takes", &item);
+    let result = function(item);
+    note("returns", &result);
+    result
+}
+
+/// As `shared::multiprocessing`, except for `Value` and `Pool`.
 pub mod multiprocessing {
-    use std::io::Write;
+    use std::fmt::Display;
     use std::ops::{Deref, DerefMut};
     use std::sync::{LockResult, PoisonError};
-    use std::{fmt, io, process};
 
-    use nix::time::{ClockId, clock_gettime};
     use original::multiprocessing as original;
+    use serde::de::DeserializeOwned;
     use serde::{Deserialize, Serialize};
+
+    use crate::{call, note};
 
     pub use original::*;
 
@@ -23,7 +49,7 @@ pub mod multiprocessing {
     #[serde(bound(deserialize = "T: Plain"))]
     pub struct Value<T>(original::Value<T>);
 
-    impl<T: Plain + fmt::Display> Value<T> {
+    impl<T: Plain + Display> Value<T> {
         /// As the original.
         ///
         /// # Errors
@@ -49,16 +75,16 @@ pub mod multiprocessing {
     }
 
     /// The guard of a [`Value`].
-    pub struct Guard<'a, T: Plain + fmt::Display>(original::Guard<'a, T>);
+    pub struct Guard<'a, T: Plain + Display>(original::Guard<'a, T>);
 
-    impl<'a, T: Plain + fmt::Display> Guard<'a, T> {
+    impl<'a, T: Plain + Display> Guard<'a, T> {
         fn new(guard: original::Guard<'a, T>) -> Self {
             note("reads", &*guard);
             Guard(guard)
         }
     }
 
-    impl<T: Plain + fmt::Display> Deref for Guard<'_, T> {
+    impl<T: Plain + Display> Deref for Guard<'_, T> {
         type Target = T;
 
         fn deref(&self) -> &T {
@@ -66,27 +92,82 @@ pub mod multiprocessing {
         }
     }
 
-    impl<T: Plain + fmt::Display> DerefMut for Guard<'_, T> {
+    impl<T: Plain + Display> DerefMut for Guard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
             &mut self.0
         }
     }
 
     /// Before the lock is released.
-    impl<T: Plain + fmt::Display> Drop for Guard<'_, T> {
+    impl<T: Plain + Display> Drop for Guard<'_, T> {
         fn drop(&mut self) {
             note("writes", &*self.0);
         }
     }
 
-    /// One write, so that the notes of several processes do not mix. All
-    /// processes, Python's too, have the same clock.
-    fn note(action: &str, value: &impl fmt::Display) {
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
-        let nanoseconds = now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64;
-        let line = format!("{nanoseconds} {} {action} {value}\n", process::id());
-        io::stderr()
-            .write_all(line.as_bytes())
-            .expect("stderr is open");
+    /// A `shared::multiprocessing::Pool` that is recorded.
+    pub struct Pool(original::Pool);
+
+    impl Pool {
+        /// As the original.
+        ///
+        /// # Errors
+        /// As the original.
+        pub fn new(workers: usize) -> Result<Self, Error> {
+            original::Pool::new(workers).map(Pool)
+        }
+
+        /// As the original.
+        ///
+        /// # Errors
+        /// As the original.
+        pub fn map<F, A, R>(
+            &self,
+            target: F,
+            items: impl IntoIterator<Item = A>,
+        ) -> Result<Vec<R>, Error>
+        where
+            F: Fn(A) -> R + Copy + Send + Sync + 'static,
+            A: Serialize + DeserializeOwned + Display,
+            R: Serialize + DeserializeOwned + Display,
+        {
+            self.0.map(move |item: A| call(target, item), items)
+        }
+    }
+}
+
+/// As `shared::concurrent`.
+pub mod concurrent {
+    /// As `shared::concurrent::futures`, except for `ThreadPoolExecutor`.
+    pub mod futures {
+        use std::fmt::Display;
+
+        use original::concurrent::futures as original;
+
+        pub use original::*;
+
+        /// A `shared::concurrent::futures::ThreadPoolExecutor` that is recorded.
+        pub struct ThreadPoolExecutor(original::ThreadPoolExecutor<'static>);
+
+        impl ThreadPoolExecutor {
+            /// As the original.
+            pub fn new(threads: usize) -> Self {
+                ThreadPoolExecutor(original::ThreadPoolExecutor::new(threads))
+            }
+
+            /// As the original.
+            pub fn map<T, R>(
+                &self,
+                function: impl Fn(T) -> R + Send + Sync + 'static,
+                items: impl IntoIterator<Item = T>,
+            ) -> impl Iterator<Item = R>
+            where
+                T: Display + Send + 'static,
+                R: Display + Send + 'static,
+            {
+                let function = move |item| crate::call(&function, item);
+                self.0.map(function, items)
+            }
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! All is drawn in the colour of the text around it, so that it can be read on
 //! any background, and what a mark means is said by its shape.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::Timeline;
-use super::file::{Event, Finding, Recording, Runs};
+use super::file::{Event, Note, Recording, Runs};
 use crate::{Both, Language};
 
 /// The width of a picture. It is scaled to the page.
@@ -34,10 +34,20 @@ struct Lane {
 struct Mark {
     time: Duration,
     shape: Shape,
+    /// Whether a bar begins here, or ends.
+    bar: Bar,
     /// What stands above it.
     label: Both,
     /// What it means, in a sentence.
     meaning: Both,
+}
+
+/// What a mark is to the bar of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bar {
+    Begins,
+    Ends,
+    Neither,
 }
 
 /// What a mark looks like.
@@ -45,13 +55,15 @@ struct Mark {
 enum Shape {
     /// A filled circle: a line was printed.
     Line,
+    /// A triangle: a worker was given something.
+    Taken,
     /// An empty circle.
     Read,
     /// A filled square.
     Write,
     /// A cross.
     Lost,
-    /// Only the end of a bar.
+    /// Only an end of a bar.
     Edge,
 }
 
@@ -63,18 +75,17 @@ enum Zero {
     /// The first line: it comes after a start that takes far longer than all
     /// that is to be seen.
     FirstLine,
-    /// The first access to shared memory.
+    /// The first thing that a recorder saw.
     FirstNote,
 }
 
-/// The picture of a page, or `None` if its programs print nothing about what
-/// their workers do.
+/// The picture of a page, or `None` if nothing is recorded of its workers.
 pub fn draw(page: &str, recording: &Recording) -> Option<Timeline> {
     let zero = match page {
         "process" | "process_queue" | "thread" | "thread_subclass" | "thread_queue" => {
             Zero::FirstLine
         }
-        "shared_memory" => Zero::FirstNote,
+        "pool" | "shared_memory" | "thread_pool" => Zero::FirstNote,
         "async_await" | "async_queue" | "fetch" | "semaphore" | "tasks" => Zero::Start,
         _ => return None,
     };
@@ -116,6 +127,11 @@ fn name(english: &str) -> Both {
     }
 }
 
+/// A number, which is the same in both languages.
+fn same(number: impl Display) -> Both {
+    Both::new(number.to_string(), number.to_string())
+}
+
 /// Who printed a line.
 fn printer(line: &str) -> String {
     let mut words = line.split(' ');
@@ -133,11 +149,16 @@ fn lanes(runs: &Runs, zero: Zero) -> Vec<Lane> {
     let mut marks: Vec<(String, Mark)> = Vec::new();
     if zero != Zero::FirstNote {
         for (place, (time, line)) in runs.lines.iter().enumerate() {
-            let number = (place + 1).to_string();
+            let number = place + 1;
             let mark = Mark {
                 time: *time,
                 shape: Shape::Line,
-                label: Both::new(&number, &number),
+                bar: match line {
+                    _ if line.ends_with(" is starting") => Bar::Begins,
+                    _ if line.ends_with(" is finished") => Bar::Ends,
+                    _ => Bar::Neither,
+                },
+                label: same(number),
                 meaning: Both::new(
                     format!("line {number} of the output: {line}"),
                     format!("输出的第 {number} 行：{line}"),
@@ -158,14 +179,15 @@ fn lanes(runs: &Runs, zero: Zero) -> Vec<Lane> {
     let lane = |lane: String| {
         let of_lane = marks.iter().filter(|(name, _)| *name == lane);
         let marks: Vec<_> = of_lane.map(|(_, mark)| mark.clone()).collect();
-        // A worker of `tasks` and `semaphore` prints when it starts and when it
-        // is finished, and the recorders note two things of each lane, too.
-        let bars = match &marks[..] {
-            [first, last] if lane != "producer" && lane != "consumer" => {
-                vec![(first.time, last.time)]
+        let mut bars = Vec::new();
+        let mut begun = None;
+        for mark in &marks {
+            match (mark.bar, begun) {
+                (Bar::Begins, _) => begun = Some(mark.time),
+                (Bar::Ends, Some(begin)) => bars.push((begin, mark.time)),
+                _ => {}
             }
-            _ => Vec::new(),
-        };
+        }
         Lane {
             name: name(&lane),
             marks,
@@ -181,16 +203,17 @@ fn noted(runs: &Runs) -> Vec<(String, Mark)> {
         return Vec::new();
     };
     let lost = lost(runs);
-    let mark = |(place, note): (usize, &super::file::Note)| {
-        let is_lost = lost.contains(&place);
-        let (shape, label, meaning) = match note.event {
+    let mark = |(place, note): (usize, &Note)| {
+        let (shape, bar, label, meaning) = match note.event {
             Event::Reads(value) => (
                 Shape::Read,
-                Both::new(value.to_string(), value.to_string()),
+                Bar::Begins,
+                same(value),
                 Both::new(format!("reads {value}"), format!("读到 {value}")),
             ),
-            Event::Writes(value) if is_lost => (
+            Event::Writes(value) if lost.contains(&place) => (
                 Shape::Lost,
+                Bar::Ends,
                 Both::new(format!("{value} lost"), format!("{value} 丢失")),
                 Both::new(
                     format!("writes {value}, a lost update"),
@@ -199,16 +222,31 @@ fn noted(runs: &Runs) -> Vec<(String, Mark)> {
             ),
             Event::Writes(value) => (
                 Shape::Write,
-                Both::new(value.to_string(), value.to_string()),
+                Bar::Ends,
+                same(value),
                 Both::new(format!("writes {value}"), format!("写入 {value}")),
+            ),
+            Event::Takes(value) => (
+                Shape::Taken,
+                Bar::Begins,
+                same(value),
+                Both::new(format!("is given {value}"), format!("取得 {value}")),
+            ),
+            Event::Returns(value) => (
+                Shape::Edge,
+                Bar::Ends,
+                Both::default(),
+                Both::new(format!("returns {value}"), format!("返回 {value}")),
             ),
             Event::Asks => (
                 Shape::Edge,
+                Bar::Begins,
                 Both::default(),
                 Both::new("asks for its page", "发出请求"),
             ),
             Event::IsAnswered => (
                 Shape::Edge,
+                Bar::Ends,
                 Both::default(),
                 Both::new("is answered", "收到回答"),
             ),
@@ -216,6 +254,7 @@ fn noted(runs: &Runs) -> Vec<(String, Mark)> {
         let mark = Mark {
             time: note.time,
             shape,
+            bar,
             label,
             meaning,
         };
@@ -233,7 +272,7 @@ fn lost(runs: &Runs) -> Vec<usize> {
         let Event::Writes(_) = note.event else {
             continue;
         };
-        let of_lane = |(_, other): &(usize, &super::file::Note)| other.lane == note.lane;
+        let of_lane = |(_, other): &(usize, &Note)| other.lane == note.lane;
         let Some((read, _)) = notes[..write].iter().enumerate().rev().find(of_lane) else {
             continue;
         };
@@ -250,42 +289,14 @@ fn lost(runs: &Runs) -> Vec<usize> {
 
 fn caption(page: &str, recording: &Recording, zero: Zero) -> Both {
     let (python, rust) = (&recording.in_python, &recording.in_rust);
-    let mut caption = match zero {
-        Zero::FirstNote => {
-            let counts = |runs: &Runs| {
-                let noted = runs.noted.as_ref().map_or((0, 0), |n| (n.found, n.runs));
-                let plain = match runs.found {
-                    Some((Finding::Lost, times)) => times,
-                    _ => 0,
-                };
-                (noted.0, noted.1, plain, runs.count)
-            };
-            let ((noted, noted_runs, plain, plain_runs), in_rust) = (counts(python), counts(rust));
-            return Both::new(
-                format!(
-                    "A recorder stood in for `Value` and noted each access to the shared number \
-                     while its lock was held. The programs themselves ran unchanged. With the \
-                     recorder, {noted} of {noted_runs} runs of the Python lost an update, without \
-                     it {plain} of {plain_runs}: recording makes a loss likelier. Of the Rust, {} \
-                     of {} runs with the recorder and {} of {} without it lost one. Only accesses \
-                     to the number are drawn, not those to the array.",
-                    in_rust.0, in_rust.1, in_rust.2, in_rust.3
-                ),
-                format!(
-                    "记录器顶替了 `Value`，在持有锁时记下对共享数字的每次读写，程序本身没有改动。\
-                     带着记录器，Python 的 {noted_runs} 次运行中有 {noted} 次丢失更新；不带记录器，\
-                     {plain_runs} 次中有 {plain} 次：记录本身会让丢失更常见。Rust 带着记录器，{} \
-                     次运行中有 {} 次丢失更新；不带记录器，{} 次中有 {} 次。图中只画了对数字的读写，没有画数组。",
-                    in_rust.1, in_rust.0, in_rust.3, in_rust.2
-                ),
-            );
-        }
-        _ => Both::new(
-            "The programs printed to a terminal, and a line is drawn at the time when it came \
-             there. Lines that came together have the same time.",
-            "程序输出到终端，每一行画在到达终端的时刻；同时到达的行，时刻相同。",
-        ),
-    };
+    if zero == Zero::FirstNote {
+        return noted_caption(page, python, rust);
+    }
+    let mut caption = Both::new(
+        "The programs printed to a terminal, and a line is drawn at the time when it came there. \
+         Lines that came together have the same time.",
+        "程序输出到终端，每一行画在到达终端的时刻；同时到达的行，时刻相同。",
+    );
     if zero == Zero::FirstLine {
         let [python, rust] = [python, rust].map(|runs| short(first_line(runs)));
         caption.en += &format!(
@@ -304,6 +315,48 @@ fn caption(page: &str, recording: &Recording, zero: Zero) -> Both {
             毫秒。横条从请求到达服务器开始，到服务器回答为止。";
     }
     caption
+}
+
+/// How a picture was made that a recorder was needed for.
+fn noted_caption(page: &str, python: &Runs, rust: &Runs) -> Both {
+    let noted = |runs: &Runs| runs.noted.as_ref().map_or((0, 0), |n| (n.found, n.runs));
+    let (in_python, python_runs) = noted(python);
+    let (in_rust, rust_runs) = noted(rust);
+    if page != "shared_memory" {
+        return Both::new(
+            format!(
+                "A recorder stood in for the pool and noted when a worker was given a number and \
+                 when it returned. The programs themselves ran unchanged. Workers that were given \
+                 no number are not drawn. In {in_python} of {python_runs} runs of the Python and \
+                 in {in_rust} of {rust_runs} runs of the Rust, one worker did everything."
+            ),
+            format!(
+                "记录器顶替了池，记下工作者何时取得数字、何时返回结果，程序本身没有改动。没有取得数字的不画。\
+                 Python 的 {python_runs} 次运行中有 {in_python} 次、Rust 的 {rust_runs} 次运行中有 \
+                 {in_rust} 次，全部由同一个工作者完成。"
+            ),
+        );
+    }
+    let plain = |runs: &Runs| runs.found.map_or(0, |(_, times)| times);
+    let (python_plain, rust_plain) = (plain(python), plain(rust));
+    let (python_count, rust_count) = (python.count, rust.count);
+    Both::new(
+        format!(
+            "A recorder stood in for `Value` and noted each access to the shared number while its \
+             lock was held. The programs themselves ran unchanged. Recording makes a loss \
+             likelier: with the recorder, {in_python} of {python_runs} runs of the Python lost an \
+             update, without it {python_plain} of {python_count}. Of the Rust, {in_rust} of \
+             {rust_runs} runs with it and {rust_plain} of {rust_count} without it lost one. The \
+             accesses to the array are not drawn."
+        ),
+        format!(
+            "记录器顶替了 `Value`，在持有锁时记下对共享数字的每次读写，程序本身没有改动。\
+             记录本身会让丢失更常见：带着记录器，Python 的 {python_runs} 次运行中有 {in_python} \
+             次丢失更新，不带时 {python_count} 次中有 {python_plain} 次。Rust 带着记录器时 \
+             {rust_runs} 次中有 {in_rust} 次，不带时 {rust_count} 次中有 {rust_plain} 次。\
+             对数组的读写没有画。"
+        ),
+    )
 }
 
 /// Milliseconds with one decimal.
@@ -398,7 +451,7 @@ fn svg(page: &str, charts: &[Chart; 2], zero: Zero, language: Language) -> Strin
     }
     y += TEXT;
     body += &text(RIGHT, y, "end", "axis", &axis_title(zero, &axis, language));
-    body += &legend(charts, &mut y, zero, language);
+    body += &legend(charts, &mut y, language);
     let (title, description) = match language {
         Language::En => (
             format!("Timeline of {page} in Python and in Rust"),
@@ -426,15 +479,15 @@ fn axis_title(zero: Zero, axis: &Axis, language: Language) -> String {
     match (language, zero) {
         (Language::En, Zero::Start) => format!("time since the start, {unit}"),
         (Language::En, Zero::FirstLine) => format!("time since the first line, {unit}"),
-        (Language::En, Zero::FirstNote) => format!("time since the first access, {unit}"),
+        (Language::En, Zero::FirstNote) => format!("time since the first mark, {unit}"),
         (Language::Zh, Zero::Start) => format!("从启动算起的时间（{unit}）"),
         (Language::Zh, Zero::FirstLine) => format!("从第一行算起的时间（{unit}）"),
-        (Language::Zh, Zero::FirstNote) => format!("从第一次读写算起的时间（{unit}）"),
+        (Language::Zh, Zero::FirstNote) => format!("从第一个标记算起的时间（{unit}）"),
     }
 }
 
 /// What the marks mean, each in a line.
-fn legend(charts: &[Chart; 2], y: &mut f64, zero: Zero, language: Language) -> String {
+fn legend(charts: &[Chart; 2], y: &mut f64, language: Language) -> String {
     let lanes = || charts.iter().flat_map(|(_, lanes, _)| lanes);
     let has = |shape| {
         lanes()
@@ -449,8 +502,15 @@ fn legend(charts: &[Chart; 2], y: &mut f64, zero: Zero, language: Language) -> S
                 "一行输出，数字表示第几行",
             ),
         ),
-        (Shape::Read, Both::new("reads the number", "读取")),
-        (Shape::Write, Both::new("writes the number", "写入")),
+        (
+            Shape::Taken,
+            Both::new("is given this number", "取得这个数字"),
+        ),
+        (Shape::Read, Both::new("reads this number", "读到这个数字")),
+        (
+            Shape::Write,
+            Both::new("writes this number", "写入这个数字"),
+        ),
         (
             Shape::Lost,
             Both::new(
@@ -468,8 +528,8 @@ fn legend(charts: &[Chart; 2], y: &mut f64, zero: Zero, language: Language) -> S
         }
     }
     if lanes().any(|lane| !lane.bars.is_empty()) {
-        let bars = match zero {
-            Zero::FirstNote => vec![
+        let bars = if has(Shape::Read) {
+            vec![
                 (true, Both::new("the lock is held (Rust)", "持有锁（Rust）")),
                 (
                     false,
@@ -478,8 +538,9 @@ fn legend(charts: &[Chart; 2], y: &mut f64, zero: Zero, language: Language) -> S
                         "读与写之间，没有锁（Python）",
                     ),
                 ),
-            ],
-            _ => vec![(true, Both::new("from start to end", "从开始到结束"))],
+            ]
+        } else {
+            vec![(true, Both::new("from start to end", "从开始到结束"))]
         };
         for (solid, meaning) in bars {
             *y += TEXT;
@@ -564,6 +625,7 @@ fn label_places(lane: &Lane, start: Duration, axis: &Axis, language: Language) -
 fn draw_shape(shape: Shape, x: f64, y: f64) -> String {
     match shape {
         Shape::Line => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>\n"),
+        Shape::Taken => format!("<path d=\"M{:.1} {:.1}l8 4l-8 4z\"/>\n", x - 4.0, y - 4.0),
         Shape::Read => format!(
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"none\" stroke=\"currentColor\" \
              stroke-width=\"1.5\"/>\n"
