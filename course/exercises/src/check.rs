@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long a program may take. None needs a tenth of it.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// How long those who have come to a [`Meeting`] wait for the others.
 const MEETING_LIMIT: Duration = Duration::from_secs(3);

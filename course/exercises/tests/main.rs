@@ -4,6 +4,9 @@
 
 mod lock;
 mod thread;
+mod thread_pool;
+mod thread_queue;
+mod thread_subclass;
 
 // A process that an exercise starts is this program again.
 shared::multiprocessing::init_tests!();

@@ -141,6 +141,7 @@ fn wrong_package() -> PathBuf {
         manifest.insert(name.into(), value.clone());
     }
     manifest["package"]["name"] = "wrong-solutions".into();
+    manifest["package"]["autotests"] = true.into();
     let of_tests = of_exercises["dev-dependencies"].as_table().unwrap();
     let dependencies = manifest["dependencies"].as_table_mut().unwrap();
     dependencies.extend(of_tests.clone());
