@@ -1,12 +1,20 @@
 //! What the tests use to find out whether a program is concurrent. An exercise
 //! does not need it.
 
+use std::collections::HashSet;
 use std::future::Future;
+use std::io::{self, Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::panic::resume_unwind;
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// How long a program may take. None needs a tenth of it.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -111,11 +119,147 @@ impl Meeting {
 
     /// Panics with `message` unless all have met.
     pub fn assert(&self, message: &str) {
+        assert!(self.have_met(), "{message}");
+    }
+
+    /// Returns whether all have met.
+    pub fn have_met(&self) -> bool {
         let state = self.state();
-        assert!(state.present >= self.expected && !state.failed, "{message}");
+        state.present >= self.expected && !state.failed
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something that has to be weighed, which takes long. A process can be given
+/// it, or send it to another one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Parcel {
+    weight: u32,
+    scales: Option<String>,
+}
+
+impl Parcel {
+    /// A parcel that is quickly weighed.
+    pub fn new(weight: u32) -> Self {
+        Self {
+            weight,
+            scales: None,
+        }
+    }
+
+    /// Returns its weight.
+    pub fn weigh(&self) -> u32 {
+        if let Some(scales) = &self.scales {
+            weigh_at(scales).expect("the scales are there as long as the test");
+        }
+        self.weight
+    }
+}
+
+/// Waits until the scales at this address have as many parcels as they want.
+fn weigh_at(scales: &str) -> io::Result<()> {
+    let address = SocketAddr::from_abstract_name(scales)?;
+    let mut stream = UnixStream::connect_addr(&address)?;
+    stream.write_all(&process::id().to_ne_bytes())?;
+    stream.read_exact(&mut [0])
+}
+
+/// Scales at which a number of parcels have to be at the same time, from
+/// whatever process: a [`Meeting`] of processes.
+pub struct Scales {
+    address: String,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    meeting: Meeting,
+    processes: Mutex<HashSet<u32>>,
+    closed: AtomicBool,
+}
+
+impl Scales {
+    /// Makes scales that weigh none of their parcels before `expected` of them
+    /// are there.
+    pub fn of(expected: usize) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let address = format!("exercises-{}-{count}", process::id());
+        let name = SocketAddr::from_abstract_name(&address).unwrap();
+        let listener = UnixListener::bind_addr(&name).unwrap();
+        let shared = Arc::new(Shared {
+            meeting: Meeting::of(expected),
+            processes: Mutex::default(),
+            closed: AtomicBool::new(false),
+        });
+        let thread = thread::spawn({
+            let shared = shared.clone();
+            move || {
+                thread::scope(|scope| {
+                    for stream in listener.incoming() {
+                        if shared.closed.load(Ordering::SeqCst) {
+                            break;
+                        }
+                        // A process may have been killed.
+                        scope.spawn(|| shared.weigh(stream?));
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    /// A parcel that has to be weighed here.
+    pub fn parcel(&self, weight: u32) -> Parcel {
+        Parcel {
+            weight,
+            scales: Some(self.address.clone()),
+        }
+    }
+
+    /// Panics with `message` unless as many parcels as expected were here at
+    /// the same time.
+    pub fn assert(&self, message: &str) {
+        self.shared.meeting.assert(message);
+    }
+
+    /// Returns whether as many parcels as expected were here at the same time.
+    pub fn have_met(&self) -> bool {
+        self.shared.meeting.have_met()
+    }
+
+    /// The processes that have weighed parcels here.
+    pub fn processes(&self) -> HashSet<u32> {
+        self.shared.processes.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    fn weigh(&self, mut stream: UnixStream) -> io::Result<()> {
+        let mut process = [0; 4];
+        stream.read_exact(&mut process)?;
+        let process = u32::from_ne_bytes(process);
+        self.processes.lock().unwrap().insert(process);
+        self.meeting.wait();
+        stream.write_all(&[0])
+    }
+}
+
+impl Drop for Scales {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        // The thread sees it when somebody comes.
+        let address = SocketAddr::from_abstract_name(&self.address).unwrap();
+        drop(UnixStream::connect_addr(&address));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

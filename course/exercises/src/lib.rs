@@ -14,8 +14,26 @@
 
 pub mod check;
 
+#[cfg_attr(feature = "solutions", path = "../solutions/async_await.rs")]
+pub mod async_await;
+#[cfg_attr(feature = "solutions", path = "../solutions/async_queue.rs")]
+pub mod async_queue;
+#[cfg_attr(feature = "solutions", path = "../solutions/fetch.rs")]
+pub mod fetch;
 #[cfg_attr(feature = "solutions", path = "../solutions/lock.rs")]
 pub mod lock;
+#[cfg_attr(feature = "solutions", path = "../solutions/pool.rs")]
+pub mod pool;
+#[cfg_attr(feature = "solutions", path = "../solutions/process.rs")]
+pub mod process;
+#[cfg_attr(feature = "solutions", path = "../solutions/process_queue.rs")]
+pub mod process_queue;
+#[cfg_attr(feature = "solutions", path = "../solutions/semaphore.rs")]
+pub mod semaphore;
+#[cfg_attr(feature = "solutions", path = "../solutions/shared_memory.rs")]
+pub mod shared_memory;
+#[cfg_attr(feature = "solutions", path = "../solutions/tasks.rs")]
+pub mod tasks;
 #[cfg_attr(feature = "solutions", path = "../solutions/thread.rs")]
 pub mod thread;
 #[cfg_attr(feature = "solutions", path = "../solutions/thread_pool.rs")]

@@ -2,7 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+mod async_await;
+mod async_queue;
+mod fetch;
 mod lock;
+mod pool;
+mod process;
+mod process_queue;
+mod semaphore;
+mod shared_memory;
+mod tasks;
 mod thread;
 mod thread_pool;
 mod thread_queue;
