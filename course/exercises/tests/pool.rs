@@ -1,0 +1,71 @@
+use std::process;
+
+use exercises::check::{Parcel, Scales, within};
+use exercises::pool::{prices, report_weights};
+
+const STUCK: &str = "the program did not end: does a task wait for another one?";
+
+#[test]
+fn the_prices_are_in_the_order_of_the_parcels() {
+    within(STUCK, || {
+        let parcels = (1..=100).map(|n| (Parcel::new(n), 2)).collect();
+        let prices = prices(parcels).unwrap();
+        assert!(
+            prices.into_iter().eq((1..=100).map(|n| 2 * n)),
+            "a price is wrong"
+        );
+    });
+}
+
+#[test]
+fn four_parcels_are_weighed_at_the_same_time() {
+    within(STUCK, || {
+        let scales = Scales::of(4);
+        let parcels = (1..=4).map(|n| (scales.parcel(n), 10)).collect();
+        assert_eq!(prices(parcels).unwrap(), [10, 20, 30, 40]);
+        scales.assert("the parcels were weighed one after the other");
+        let processes = scales.processes();
+        assert!(
+            !processes.contains(&process::id()),
+            "a parcel was weighed in the parent"
+        );
+        assert_eq!(
+            processes.len(),
+            4,
+            "the parcels were not weighed in four processes"
+        );
+    });
+}
+
+#[test]
+fn each_weight_is_reported_once() {
+    within(STUCK, || {
+        let mut reported = Vec::new();
+        report_weights((1..=100).map(Parcel::new).collect(), |weight| {
+            reported.push(weight)
+        })
+        .unwrap();
+        reported.sort_unstable();
+        assert!(
+            reported.into_iter().eq(1..=100),
+            "a weight is missing, or came twice"
+        );
+    });
+}
+
+#[test]
+fn a_weight_waits_for_no_other() {
+    within(STUCK, || {
+        // The first parcel is weighed when the second one is being reported.
+        let scales = Scales::of(2);
+        let parcels = vec![scales.parcel(1), Parcel::new(2)];
+        let reporting = scales.parcel(2);
+        report_weights(parcels, |weight| {
+            if weight == 2 {
+                reporting.weigh();
+            }
+        })
+        .unwrap();
+        scales.assert("a weight that was known had to wait for one that was not");
+    });
+}

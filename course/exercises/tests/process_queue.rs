@@ -1,0 +1,63 @@
+use std::process;
+
+use exercises::check::{Parcel, Scales, within};
+use exercises::process_queue::weigh_all;
+
+const STUCK: &str = "the consumers did not end: does `get` have a limit?";
+
+#[test]
+fn all_parcels_are_weighed() {
+    within(STUCK, || {
+        let weight = weigh_all((1..=100).map(Parcel::new)).unwrap();
+        assert_eq!(
+            weight, 5050,
+            "a parcel was left in the queue, or weighed twice"
+        );
+        assert_eq!(weigh_all([]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn two_processes_weigh_at_the_same_time() {
+    within(STUCK, || {
+        let scales = Scales::of(2);
+        weigh_all([scales.parcel(1), scales.parcel(2)]).unwrap();
+        scales.assert("the parcels were weighed one after the other");
+        let processes = scales.processes();
+        assert!(
+            !processes.contains(&process::id()),
+            "a parcel was weighed in the parent"
+        );
+        assert_eq!(
+            processes.len(),
+            2,
+            "the parcels were not weighed in two processes"
+        );
+    });
+}
+
+#[test]
+fn consumers_wait_for_a_slow_producer() {
+    within(STUCK, || {
+        // Each parcel is produced when the one before is being weighed.
+        let scales: Vec<_> = (0..20).map(|_| Scales::of(2)).collect();
+        let produced = (0..=20_usize).map_while(|i| {
+            if let Some(last) = i.checked_sub(1) {
+                scales[last].parcel(0).weigh();
+                // Without consumers there is nothing to wait for.
+                scales[last].have_met().then_some(())?;
+            }
+            Some(
+                scales
+                    .get(i)
+                    .map_or(Parcel::new(1), |scales| scales.parcel(1)),
+            )
+        });
+        let weight = weigh_all(produced).unwrap();
+        scales[0].assert("nobody weighed a parcel while the next one was produced");
+        assert_eq!(
+            weight, 21,
+            "a parcel was left in the queue: a consumer ended too early"
+        );
+    });
+}

@@ -1,0 +1,85 @@
+use std::process;
+use std::thread;
+
+use exercises::check::{Parcel, Scales, within};
+use exercises::shared_memory::{book, book_all};
+use shared::multiprocessing::Array;
+
+const STUCK: &str = "the program did not end: is the lock taken by a process that holds it?";
+
+#[test]
+fn each_parcel_is_booked_at_its_place() {
+    within(STUCK, || {
+        let parcels = [(0, 5), (2, 7), (0, 1)];
+        let parcels = parcels.map(|(place, weight)| (place, Parcel::new(weight)));
+        assert_eq!(book_all(3, parcels.into()).unwrap(), [6, 0, 7, 13]);
+    });
+}
+
+#[test]
+fn each_parcel_is_weighed_by_a_process_of_its_own() {
+    within(STUCK, || {
+        let scales = Scales::of(3);
+        let parcels = (0..3).map(|n| (0, scales.parcel(n))).collect();
+        book_all(1, parcels).unwrap();
+        scales.assert("the parcels were weighed one after the other");
+        let processes = scales.processes();
+        assert!(
+            !processes.contains(&process::id()),
+            "a parcel was weighed in the parent"
+        );
+        assert_eq!(
+            processes.len(),
+            3,
+            "the parcels were not weighed in three processes"
+        );
+    });
+}
+
+#[test]
+fn no_booking_is_lost_under_pressure() {
+    within(STUCK, || {
+        for _ in 0..300 {
+            let stock = Array::new([0, 0]).unwrap();
+            thread::scope(|scope| {
+                // All threads wait for the lock before the first one gets it.
+                let held = stock.lock().unwrap();
+                for _ in 0..8 {
+                    scope.spawn(|| book(&stock, 0, 1));
+                }
+                thread::yield_now();
+                drop(held);
+            });
+            assert_eq!(
+                stock.to_vec(),
+                [8, 8],
+                "a booking was lost: hold the lock from the read to the write"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_total_is_always_the_sum() {
+    within(STUCK, || {
+        for _ in 0..500 {
+            let stock = Array::new([0, 0]).unwrap();
+            thread::scope(|scope| {
+                let held = stock.lock().unwrap();
+                let watchers = [(); 4].map(|()| {
+                    scope.spawn(|| book(&stock, 0, 1));
+                    scope.spawn(|| stock.to_vec())
+                });
+                thread::yield_now();
+                drop(held);
+                for watcher in watchers {
+                    let seen = watcher.join().unwrap();
+                    assert_eq!(
+                        seen[0], seen[1],
+                        "somebody saw a total that is not the sum: change both under one lock"
+                    );
+                }
+            });
+        }
+    });
+}
