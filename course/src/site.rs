@@ -162,21 +162,28 @@ fn whole_page(
     facts(&mut main, page, pages, language)?;
     main.push_str("</header>\n");
     main.push_str(&html::page(page, language)?);
-    main.push_str("</article>\n<nav class=\"around\">");
+    main.push_str("</article>\n");
+    let mut links = String::new();
     for (side, label, page) in [
         ("prev", labels.previous, around[0]),
         ("next", labels.next, around[1]),
     ] {
         if let Some(page) = page {
             write!(
-                main,
+                links,
                 "<a class=\"{side}\" rel=\"{side}\" href=\"{}.html\"><small>{label}</small> {}</a>",
                 page.name,
                 escape(page.title.in_language(language))
             )?;
         }
     }
-    main.push_str("</nav>\n");
+    if !links.is_empty() {
+        writeln!(
+            main,
+            "<nav class=\"around\" aria-label=\"{} · {}\">{links}</nav>",
+            labels.previous, labels.next
+        )?;
+    }
     Ok(layout(&page.name, &page.title, &main, pages, language))
 }
 
