@@ -114,17 +114,18 @@ fn start(runs: &Runs, zero: Zero) -> Duration {
     }
 }
 
-/// A lane's name: that of a function or a number of it stays as it is.
+/// A lane's name. What is the name of a function in the programs stays as it is.
 fn name(english: &str) -> Both {
-    let chinese = match english {
-        "producer" => "生产者",
-        "consumer" => "消费者",
-        other => other,
+    let chinese = match english.split_once(' ') {
+        Some(("task", number)) => format!("任务 {number}"),
+        Some(("thread", number)) => format!("线程 {number}"),
+        _ => match english {
+            "producer" => "生产者".to_string(),
+            "consumer" => "消费者".to_string(),
+            other => other.to_string(),
+        },
     };
-    match english.strip_prefix("task ") {
-        Some(number) => Both::new(english, format!("任务 {number}")),
-        None => Both::new(english, chinese),
-    }
+    Both::new(english, chinese)
 }
 
 /// A number, which is the same in both languages.
@@ -308,10 +309,10 @@ fn caption(page: &str, recording: &Recording, zero: Zero) -> Both {
         );
     }
     if page == "fetch" {
-        caption.en += " The pages came from a server on the same machine, which answers the first \
-            request after 300 ms, the second after 200 ms and the third after 100 ms. A bar lasts \
-            from the arrival of a request at the server to its answer.";
-        caption.zh += "网页来自本机上的服务器：第 1 个请求 300 毫秒后回答，第 2 个 200 毫秒，第 3 个 100 \
+        caption.en += " The pages came from a server on the same machine, which answers `/0` \
+            after 300 ms, `/1` after 200 ms and `/2` after 100 ms. A bar lasts from the arrival of \
+            a request at the server to its answer.";
+        caption.zh += "网页来自本机上的服务器：`/0` 过 300 毫秒才回答，`/1` 过 200 毫秒，`/2` 过 100 \
             毫秒。横条从请求到达服务器开始，到服务器回答为止。";
     }
     caption
@@ -323,17 +324,21 @@ fn noted_caption(page: &str, python: &Runs, rust: &Runs) -> Both {
     let (in_python, python_runs) = noted(python);
     let (in_rust, rust_runs) = noted(rust);
     if page != "shared_memory" {
+        let worker = match page {
+            "thread_pool" => "工作线程",
+            _ => "工作进程",
+        };
         return Both::new(
             format!(
                 "A recorder stood in for the pool and noted when a worker was given a number and \
                  when it returned. The programs themselves ran unchanged. Workers that were given \
                  no number are not drawn. In {in_python} of {python_runs} runs of the Python and \
-                 in {in_rust} of {rust_runs} runs of the Rust, one worker did everything."
+                 in {in_rust} of {rust_runs} runs of the Rust, one worker did all five numbers."
             ),
             format!(
-                "记录器顶替了池，记下工作者何时取得数字、何时返回结果，程序本身没有改动。没有取得数字的不画。\
+                "记录器顶替了池，记下{worker}何时取得数字、何时返回结果，程序本身没有改动。没有取得数字的{worker}不画。\
                  Python 的 {python_runs} 次运行中有 {in_python} 次、Rust 的 {rust_runs} 次运行中有 \
-                 {in_rust} 次，全部由同一个工作者完成。"
+                 {in_rust} 次，五个数字都由同一个{worker}处理。"
             ),
         );
     }
@@ -604,20 +609,28 @@ fn width(text: &str) -> f64 {
 }
 
 /// Where the labels of a lane stand: above their marks, but moved aside where
-/// two would overlap.
+/// two would overlap. A mark without a label takes no room.
 fn label_places(lane: &Lane, start: Duration, axis: &Axis, language: Language) -> Vec<f64> {
-    let half = |mark: &Mark| width(mark.label.in_language(language)) / 2.0 + 2.5;
+    let half = |mark: &Mark| match mark.label.in_language(language) {
+        "" => None,
+        label => Some(width(label) / 2.0 + 2.5),
+    };
     let mut places: Vec<f64> = Vec::new();
     let mut free = LEFT - 6.0;
     for mark in &lane.marks {
-        let place = axis.x(mark.time - start).max(free + half(mark));
+        let mut place = axis.x(mark.time - start);
+        if let Some(half) = half(mark) {
+            place = place.max(free + half);
+            free = place + half;
+        }
         places.push(place);
-        free = place + half(mark);
     }
     let mut free = WIDTH;
     for (place, mark) in places.iter_mut().zip(&lane.marks).rev() {
-        *place = place.min(free - half(mark));
-        free = *place - half(mark);
+        if let Some(half) = half(mark) {
+            *place = place.min(free - half);
+            free = *place - half;
+        }
     }
     places
 }
