@@ -242,20 +242,21 @@ fn each_mistake_compiles_without_a_warning() {
 #[test]
 fn each_mistake_goes_wrong_in_every_run() {
     thread::scope(|scope| {
-        let run = |(mistake, built): (&'static Mistake, &'static Built)| {
+        for (mistake, built) in MISTAKES.iter().zip(&*BUILT) {
             let program = built.executable.as_ref().unwrap();
-            scope.spawn(move || {
+            // Named, so that a panic says which it is.
+            let name = format!("{}/{}", mistake.page, mistake.name);
+            let run = move || {
                 for _ in 0..RUNS {
                     let run = Run::new(program, mistake.exit_code.is_none());
                     check(mistake, &run);
                     let printed = run.lines.join("\n");
                     assert_eq!(shape(&printed), shape(&mistake.stdout), "not as recorded");
                 }
-            })
-        };
-        // Each thread that panics makes the scope panic.
-        let both = MISTAKES.iter().zip(&*BUILT);
-        both.map(run).for_each(drop);
+            };
+            let thread = thread::Builder::new().name(name);
+            thread.spawn_scoped(scope, run).unwrap();
+        }
     });
 }
 
