@@ -207,6 +207,11 @@ fn check(mistake: &Mistake, run: &Run) {
             });
             assert_eq!(*lines, pairs.concat());
         }
+        ("fetch", "still_running") => {
+            assert_eq!(lines[0], "Given up: cannot fetch http://example.org");
+            let fetched = ["com", "net"].map(|end| format!("Fetched http://example.{end}"));
+            assert_eq!(lines[1..], fetched);
+        }
         ("async_queue", "no_task_done") => {
             let all = [
                 each([0, 1, 2, 3, 4], "Consumed #"),
