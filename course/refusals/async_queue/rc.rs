@@ -1,5 +1,5 @@
 // line 24: error: future cannot be sent between threads safely
-// en: With `current_thread` it would work. But `tokio::spawn` may hand a task to another thread, where the count inside an `Rc`, which is not atomic, would be lost. Python's reference counts are safe because of the GIL, or atomic without it.
+// en: With `current_thread` it would work. But `tokio::spawn` may hand a task to another thread, and two threads that change the count inside an `Rc` at once make it wrong, because it is not atomic. Python's counts are safe because of the GIL, and atomic without it.
 // zh: 用 `current_thread` 本来没问题。但 `tokio::spawn` 可能把任务交给别的线程，`Rc` 里的计数不是原子的，就会数错。Python 的引用计数靠全局解释器锁（GIL）保证安全，没有 GIL 的版本则用原子计数。
 
 use shared::asyncio::Queue;

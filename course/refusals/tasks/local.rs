@@ -1,5 +1,5 @@
 // line 15: error[E0373]
-// en: The task would read `i` after the loop has gone on. A Python closure does: all five tasks would print the last number. `async move` gives each task its own copy.
+// en: The task would read `i` after the loop has gone on. A Python closure does so: all five tasks would print the last number. `async move` gives each task its own copy.
 // zh: 任务读 `i` 时，循环早就走完了。Python 的闭包正是这样，五个任务都打印最后一个数。写成 `async move`，每个任务就有自己的一份。
 
 use futures::future::try_join_all;
