@@ -102,15 +102,16 @@ impl Writer<'_> {
             }
             Directive::Row(_) => bail!("`@row` belongs into the section `## side-by-side`"),
             Directive::Recorded => {
-                self.recorded();
+                self.recorded()?;
                 self.texts(&part.texts);
             }
             Directive::Timeline => {
-                let timelines = self
-                    .recording
-                    .as_ref()
-                    .map(|recording| &recording.timelines);
-                for timeline in timelines.cloned().unwrap_or_default() {
+                let timelines = self.recording()?.timelines;
+                ensure!(
+                    !timelines.is_empty(),
+                    "no timeline was recorded: leave `@timeline` out and say why there is none"
+                );
+                for timeline in timelines {
                     self.timeline(&timeline);
                 }
                 self.texts(&part.texts);
@@ -246,10 +247,17 @@ impl Writer<'_> {
         ));
     }
 
-    fn recorded(&mut self) {
-        let Some(recording) = self.recording.take() else {
-            return;
-        };
+    fn recording(&self) -> Result<Recording> {
+        self.recording.clone().with_context(|| {
+            format!(
+                "there is no recording: make one with `cargo run -p course -- record {}`",
+                self.page.name
+            )
+        })
+    }
+
+    fn recorded(&mut self) -> Result<()> {
+        let recording = self.recording()?;
         let labels = self.labels;
         self.add("<div class=\"outputs\">\n");
         for (name, title, output) in [
@@ -288,7 +296,7 @@ impl Writer<'_> {
             recording.cores,
             labels.cores
         ));
-        self.recording = Some(recording);
+        Ok(())
     }
 
     fn timeline(&mut self, timeline: &Timeline) {
