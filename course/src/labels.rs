@@ -69,7 +69,6 @@ labels! {
     exercise: "The exercise", "练习";
     teachers_open: "Open the notes for teachers", "展开教学提示";
     in_rust: "In Rust", "在 Rust 中";
-    page: "Page", "页面";
 }
 
 /// `times` of `runs` runs.

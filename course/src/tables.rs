@@ -76,9 +76,9 @@ pub fn names(language: Language) -> Result<String> {
         writeln!(
             html,
             "<h2 id=\"{module}\"><a href=\"#{module}\"><code>{module}</code></a></h2>\n\
-             <div class=\"table\"><table class=\"names\"><thead><tr><th scope=\"col\">Python</th>\
-             <th scope=\"col\">{}</th><th scope=\"col\">{}</th></tr></thead><tbody>",
-            labels.in_rust, labels.page
+             <div class=\"table wide names\"><table><thead><tr><th scope=\"col\">Python</th>\
+             <th scope=\"col\">{}</th></tr></thead><tbody>",
+            labels.in_rust
         )?;
         for name in names {
             let rust = name.rust.as_deref().map_or(String::new(), |rust| {
@@ -87,13 +87,11 @@ pub fn names(language: Language) -> Result<String> {
                     lines(rust, Syntax::Rust).join("\n")
                 )
             });
-            let page = name.page.as_deref().map_or(String::new(), |page| {
-                format!("<a href=\"{page}.html\">{page}</a>")
-            });
+            let page = name.page.as_deref().map_or(String::new(), page_link);
             writeln!(
                 html,
                 "<tr id=\"{module}.{0}\"><th scope=\"row\"><code>{0}</code></th>\
-                 <td>{rust}{1}</td><td>{page}</td></tr>",
+                 <td>{rust}{1}{page}</td></tr>",
                 escape(&name.name),
                 markdown::inline(name.says().in_language(language), language)
             )?;
@@ -116,24 +114,31 @@ pub fn errors(language: Language) -> Result<String> {
     for (by_rustc, title) in [(true, labels.rustc_says), (false, labels.program_says)] {
         writeln!(
             html,
-            "<h3>{title}</h3>\n<div class=\"table\"><table class=\"errors\"><thead><tr>\
-             <th scope=\"col\">{}</th><th scope=\"col\">{}</th><th scope=\"col\">{}</th>\
-             </tr></thead><tbody>",
-            labels.error, labels.meaning, labels.page
+            "<h2>{title}</h2>\n<div class=\"table wide\"><table><thead><tr>\
+             <th scope=\"col\">{}</th><th scope=\"col\">{}</th></tr></thead><tbody>",
+            labels.error, labels.meaning
         )?;
         for entry in entries.iter().filter(|entry| entry.by_rustc == by_rustc) {
             let code = entry.code.as_deref().unwrap_or_default();
             writeln!(
                 html,
-                "<tr><th scope=\"row\" lang=\"en\">{code} <code>{}</code></th><td>{}</td>\
-                 <td><a href=\"{page}.html#{}\">{page}</a></td></tr>",
+                "<tr><th scope=\"row\" lang=\"en\"><b>{code}</b> {}</th><td>{}{}</td></tr>",
                 escape(&entry.words),
                 markdown::inline(entry.meaning.in_language(language), language),
-                entry.anchor,
-                page = entry.page
+                page_link(&format!("{}#{}", entry.page, entry.anchor))
             )?;
         }
         html.push_str("</tbody></table></div>\n");
     }
     Ok(html)
+}
+
+/// A link to `page`, or to a place in it if there is a `#`.
+fn page_link(page: &str) -> String {
+    let (name, anchor) = page.split_once('#').unwrap_or((page, ""));
+    let anchor = match anchor {
+        "" => String::new(),
+        _ => format!("#{anchor}"),
+    };
+    format!(" <a class=\"page\" href=\"{name}.html{anchor}\">{name}</a>")
 }

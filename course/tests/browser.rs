@@ -433,6 +433,7 @@ fn search(browser: &mut Browser, language: Language) {
 /// The switch leads to the text that is at the top of the window.
 fn language_switch(browser: &mut Browser, language: Language) {
     let other = language.other().code();
+    let mut kept = 0;
     browser.width(1280);
     for path in paths(language) {
         let name = path.split_once('/').unwrap().1;
@@ -443,8 +444,11 @@ fn language_switch(browser: &mut Browser, language: Language) {
             const text = texts[Math.floor(texts.length / 2)];
             if (!text) return "";
             text.scrollIntoView({ behavior: "instant" });
-            return document.querySelector(".bar").getBoundingClientRect().bottom <= text.getBoundingClientRect().top + 1
-                ? text.id : "hidden by the bar";
+            const bar = document.querySelector(".bar").getBoundingClientRect().bottom;
+            const top = text.getBoundingClientRect().top;
+            if (top < bar - 1) return "hidden by the bar";
+            // A short page cannot be scrolled so far.
+            return top < bar + 40 ? text.id : "";
             "#,
         );
         let place = place.as_str().unwrap().to_string();
@@ -462,14 +466,13 @@ fn language_switch(browser: &mut Browser, language: Language) {
             "#,
         );
         assert_eq!(there[0], format!("/{other}/{name}"));
-        let hash = if place.is_empty() {
-            String::new()
-        } else {
-            format!("#{place}")
-        };
-        assert_eq!(there[1], hash, "{path}");
+        if !place.is_empty() {
+            assert_eq!(there[1], format!("#{place}"), "{path}");
+            kept += 1;
+        }
         assert_eq!(there[2], true, "{path}: {place} is not in the window");
     }
+    assert!(kept > 0);
 }
 
 /// A chosen theme changes the colours, and holds on the next page.
