@@ -145,9 +145,6 @@ macro_rules! __init_tests {
     };
 }
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("the feature `multiprocessing` needs Linux (memfd, robust mutexes, futexes, pidfd)");
-
 mod child;
 mod codec;
 mod connection;
