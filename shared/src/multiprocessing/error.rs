@@ -226,8 +226,8 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The failure of the process `pid`.
-    pub(super) fn of(self, pid: u32) -> Error {
+    /// As an error of the process `pid`.
+    pub(super) fn into_error(self, pid: u32) -> Error {
         match self {
             Failure::Panicked {
                 message,
