@@ -161,6 +161,7 @@ mod socket;
 mod spawn;
 mod start;
 mod target;
+mod timed_mutex;
 mod value;
 
 pub use bytemuck;
