@@ -179,7 +179,7 @@ fn call_name<'de, D: Deserializer<'de>>(from: D) -> Result<Call, D::Error> {
     })
 }
 
-/// An error behind an `Arc`, which serde does not look through by itself.
+/// Encodes what an `Arc` contains; serde does this only with its feature `rc`.
 mod pointed_to {
     use super::*;
 
