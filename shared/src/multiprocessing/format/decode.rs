@@ -417,7 +417,9 @@ impl Sequence<'_, '_> {
         self.decoder.run = MIXED;
         match self.left {
             0 => Ok(()),
-            more => Err(de::Error::custom(format_args!("{more} items are left over"))),
+            more => Err(de::Error::custom(format_args!(
+                "{more} items are left over"
+            ))),
         }
     }
 }
@@ -455,7 +457,9 @@ impl Entries<'_, '_> {
     fn end(self) -> Result<(), Fault> {
         match self.left {
             0 => Ok(()),
-            more => Err(de::Error::custom(format_args!("{more} fields are left over"))),
+            more => Err(de::Error::custom(format_args!(
+                "{more} fields are left over"
+            ))),
         }
     }
 }

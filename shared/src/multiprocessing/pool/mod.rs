@@ -24,10 +24,10 @@ use self::manager::{Shared, name_limit};
 pub(super) use self::worker::work;
 use super::child::{Purpose, start_message};
 use super::codec::collect_handles;
+use super::entry::{entry_offset, run_target};
 use super::error::{Error, system};
 use super::format::Encoder;
 use super::memory::{deadline, is_past};
-use super::entry::{entry_offset, run_target};
 use super::role::is_initialized;
 use super::target::{Owned, Target};
 
