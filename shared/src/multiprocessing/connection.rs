@@ -1,6 +1,6 @@
 //! Pipes: typed messages between two ends.
 //!
-//! An end is a [`socket`](super::socket) whose messages the [`codec`](super::codec)
+//! An end is a [`socket`](super::socket) whose messages the [`codec`]
 //! encodes and decodes.
 
 use std::marker::PhantomData;

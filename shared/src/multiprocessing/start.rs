@@ -30,7 +30,7 @@
 //! same way, one generation after the other.
 //!
 //! The tests `when_the_parent_is_killed_every_descendant_is_gone_within_a_second`
-//! and `an_orphan_ends_in_silence` show it.
+//! and `an_orphan_exits_without_a_message` show it.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
