@@ -41,20 +41,28 @@
 //!    `Failure`, and exits.
 //! 9. The pidfd becomes readable when the child has ended, whatever ended it.
 //!    `waitid` then returns the exit code or the signal, an `ExitStatus`.
-//! 10. `join` receives the report, if there is one, and decodes the result.
-//!     Without a report, the `ExitStatus` becomes the error.
+//! 10. `join` receives the report, if there is one, and returns:
+//!
+//! | The child | Report | `ExitStatus` | `join` returns |
+//! |---|---|---|---|
+//! | returned from its target | the result | `Exited(0)` | the result |
+//! | panicked | `Failure::Panicked` | `Exited(1)` | [`Error::Panicked`] |
+//! | could not decode or encode | `Failure::Decode`, `Encode` | `Exited(1)` | [`Error::Decode`], [`Error::Encode`] |
+//! | could not get as far as its target | `Failure::Start` | `Exited(2)` | [`Error::ChildStart`] |
+//! | called `exit(N)` | none | `Exited(N)` | [`Error::Exited`] |
+//! | was killed by a signal | none | `Killed(N)` | [`Error::Killed`] |
+//! | was killed after its report | the result | `Killed(N)` | [`Error::Killed`] |
+//! | ended, and other code collected its status | the result, or none | `Unknown` | the result, or [`Error::ExitUnknown`] |
 //!
 //! # Why `join` waits for the end before it reads the report
 //!
-//! A process counts as successful only if it also *ends* well: one that is
-//! killed after it has sent its result has failed. So the end must be waited for
-//! in any case, and waiting for it first leaves nothing else to wait for: a
-//! report that is not there then will not come. To wait for the report would
-//! be wrong where the child never sends one: the end of the stream, which tells
-//! so, comes only when *every* copy of the child's socket is closed, and a copy
-//! that `fork` made of the child may live on for long.
+//! A process has succeeded only if it also *ends* well, so `join` must wait for
+//! the end in any case. Once the child has ended, there is nothing else to wait
+//! for: a report that is not there will not come. To wait for the report instead
+//! could take for ever, because a child that dies sends none, and its socket stays
+//! open if a copy that `fork` made of it lives on.
 //!
-//! This does not deadlock on a large result, because the child never waits for
+//! This does not deadlock on a large result, because the child does not wait for
 //! its report to be read: a report that is too large for a packet is sent in a
 //! memfd ([`socket`]).
 //!

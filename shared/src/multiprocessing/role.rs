@@ -11,10 +11,10 @@
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The environment variable that tells a process that it is a child. Its value
-/// is `INODE:PID`: the inode number of the socket on the child's stdin, and the
-/// parent's PID. A process that inherits the variable from a child has another
-/// parent, and so knows that the variable is not meant for it.
+/// The environment variable that tells a process that it is a child. Its value,
+/// the *mark*, is `INODE:PID`: the inode number of the socket on the child's stdin,
+/// and the parent's PID. A process that inherits the variable from a child has
+/// another parent, and so knows that the mark is not meant for it.
 pub(super) const CHILD_VARIABLE: &str = "SHARED_MULTIPROCESSING";
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -24,10 +24,14 @@
 //! | 6. `die_with_parent` looks whether the other end was closed before step 5. If so, the child exits. | As after step 5. |
 //! | 7. The child runs its target, and reports. | As after step 5. |
 //!
-//! Any event would kill the child, not only the close, so the parent must send
-//! nothing after the start message. A child that dies leaves nothing to its parent
-//! but the closed socket and its exit status. Its own children end with it in the
-//! same way, one generation after the other.
+//! Any event would kill the child, not only the close: a message that arrives, and
+//! also that the parent reads, if the child has found the socket full. So the parent
+//! sends nothing after the start message, and reads the report only after the
+//! child's end.
+//!
+//! The children of a child end with it in the same way, one generation after the
+//! other. A pool's worker, whose tasks may close its socket, has a second tie to its
+//! parent, PR_SET_PDEATHSIG.
 //!
 //! The tests `when_the_parent_is_killed_every_descendant_is_gone_within_a_second`
 //! and `an_orphan_exits_without_a_message` show it.
