@@ -77,8 +77,8 @@ impl Child {
         let (ours, theirs) = Socket::pair()?;
         let inode = fstat(&theirs).map_err(system("fstat"))?.st_ino;
         let mark = format!("{inode}:{}", std::process::id());
-        // The child will need it as well. If it is missing, an error is better
-        // found here, where somebody is there to receive it.
+        // The child will open it as well. If it is missing, that is an error of
+        // `start` already.
         let null = File::options().read(true).write(true).open("/dev/null");
         let null = null.map_err(system("opening /dev/null"))?;
         // In a test, the child's test harness prints a report of its own before
@@ -100,8 +100,7 @@ impl Child {
             socket: ours,
         };
         match child.send(test.is_some(), start_message, handles) {
-            // A child that has died already is reported to the one that waits for
-            // it, who learns its exit status as well.
+            // If the child has died already, `join` will report it, and how it died.
             Ok(()) | Err(Error::BrokenPipe) => Ok(child),
             Err(error) => {
                 child.kill();

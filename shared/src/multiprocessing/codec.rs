@@ -4,11 +4,14 @@
 //! [`Queue`](super::Queue) or a [`Connection`](super::Connection): it refers to
 //! memory or to a socket that several processes use.
 //!
-//! | Part of an argument | What is sent |
-//! |---|---|
-//! | any value of serde, and what a reference refers to | its bytes, in the [`format`](super::format) of this crate |
-//! | a handle, however deep it lies inside other values | its number among the handles, as bytes, and a duplicate of its descriptor, beside the bytes |
-//! | the target | the offset of its [`entry`](super::entry); a function has no other bytes |
+//! What is sent of a call to another process:
+//!
+//! - Of the target: the offset of its [`entry`](super::entry), and nothing else.
+//! - Of an argument: its bytes, in the [`format`](super::format) of this crate. Of a
+//!   reference, the bytes of what it refers to.
+//! - Of a handle, as an argument or deep inside one: a duplicate of its descriptor,
+//!   which travels beside the bytes, and among the bytes its number in the list of
+//!   descriptors.
 //!
 //! A handle cannot be an item of a queue or an argument of a pool's task, because
 //! these go through shared memory, which cannot carry a descriptor. Messages and

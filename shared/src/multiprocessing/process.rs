@@ -41,18 +41,24 @@
 //!    `Failure`, and exits.
 //! 9. The pidfd becomes readable when the child has ended, whatever ended it.
 //!    `waitid` then returns the exit code or the signal, an `ExitStatus`.
-//! 10. `join` receives the report, if there is one, and returns:
+//! 10. `join` receives the report, if there is one, and decodes the result.
 //!
-//! | The child | Report | `ExitStatus` | `join` returns |
-//! |---|---|---|---|
-//! | returned from its target | the result | `Exited(0)` | the result |
-//! | panicked | `Failure::Panicked` | `Exited(1)` | [`Error::Panicked`] |
-//! | could not decode or encode | `Failure::Decode`, `Encode` | `Exited(1)` | [`Error::Decode`], [`Error::Encode`] |
-//! | could not get as far as its target | `Failure::Start` | `Exited(2)` | [`Error::ChildStart`] |
-//! | called `exit(N)` | none | `Exited(N)` | [`Error::Exited`] |
-//! | was killed by a signal | none | `Killed(N)` | [`Error::Killed`] |
-//! | was killed after its report | the result | `Killed(N)` | [`Error::Killed`] |
-//! | ended, and other code collected its status | the result, or none | `Unknown` | the result, or [`Error::ExitUnknown`] |
+//! # From the end of a child to the error in `join`
+//!
+//! ```text
+//! The child                     report              ExitStatus   join returns
+//!
+//! returned from its target      the result          Exited(0)    the result
+//! panicked                      Failure::Panicked   Exited(1)    Error::Panicked
+//! could not decode or encode    Failure::Decode     Exited(1)    Error::Decode
+//!                                   or Encode                        or Encode
+//! did not come to its target    Failure::Start      Exited(2)    Error::ChildStart
+//! called exit(N)                none                Exited(N)    Error::Exited
+//! was killed                    none                Killed(N)    Error::Killed
+//! was killed after its report   the result          Killed(N)    Error::Killed
+//! ended, and other code         the result          Unknown      the result
+//!   collected its exit status   none                Unknown      Error::ExitUnknown
+//! ```
 //!
 //! # Why `join` waits for the end before it reads the report
 //!

@@ -21,7 +21,7 @@
 //!
 //! # Where large messages go
 //!
-//! There are two ways, because they differ in who may wait for whom.
+//! There are two ways, because only one of the two senders may wait for its reader.
 //!
 //! [`Socket::send`] is for a start message and for a child's report, whose sender
 //! must not wait for a reader: a parent starts a child before it knows whether the
@@ -226,9 +226,10 @@ fn send_error(errno: Errno, call: &'static str) -> Error {
     }
 }
 
-// Receiving. A packet is looked at twice before it is taken: its header tells how
-// much room its descriptors need, and a copy of the descriptors tells whether this
-// process can have them. If not, the message stays and can be received later.
+// Receiving. A packet with descriptors is looked at twice before it is taken. Its
+// header says how much room the descriptors need, and receiving a copy of them shows
+// whether this process may open as many. If not, the message stays in the socket and
+// can be received later. A packet without descriptors is looked at once.
 
 thread_local! {
     /// Where packets are received.
@@ -320,8 +321,8 @@ impl Socket {
     }
 
     /// Receives a packet, if one is there: appends its part of the body to `body`,
-    /// and returns its header and its descriptors, about `count` of them. It never
-    /// waits, because another process may have taken the packet that was there.
+    /// and returns its header and its descriptors, of which `count` are expected. It
+    /// never waits, because another process may have taken the packet that was there.
     fn recv_packet(
         &self,
         count: usize,
@@ -441,7 +442,7 @@ impl Incoming {
         let len = u64::from_ne_bytes(*len);
         let mut body = Vec::new();
         if !reserve(&mut body, len) {
-            // Tells the sender why nobody reads the rest: see `send_rest`.
+            // The sender will find this byte: see `send_rest`.
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
             _ = send(stream.as_raw_fd(), &[1], flags);
             return Err(too_large("a message", len));

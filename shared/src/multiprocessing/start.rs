@@ -14,15 +14,17 @@
 //!
 //! The steps in order, and what follows if the parent dies after each of them:
 //!
-//! | Step | If the parent dies then |
-//! |---|---|
-//! | 1. The parent makes the pair of sockets. | There is no child. |
-//! | 2. The child is started, with its end as stdin, and runs `main` up to `init`. | `init` finds that the socket's other end is closed, and exits. |
-//! | 3. The child has checked the socket in `find_socket`, and waits for the start message. | It receives the end of the stream instead, and exits. |
-//! | 4. The child has received the message. | Step 6 finds it. |
-//! | 5. `die_with_parent` asks the kernel to send SIGKILL on the socket's next event. | The close is the event: the kernel kills the child. |
-//! | 6. `die_with_parent` looks whether the other end was closed before step 5. If so, the child exits. | As after step 5. |
-//! | 7. The child runs its target, and reports. | As after step 5. |
+//! 1. The parent makes the pair of sockets. *There is no child yet.*
+//! 2. The child starts with its end as stdin, and runs `main` up to `init`.
+//!    *`find_socket` sees that the other end is closed, and the child exits.*
+//! 3. The child waits for the start message. *It receives the end of the stream
+//!    instead, and exits.*
+//! 4. The child has received the message. *Step 6 will see it, and the child exits.*
+//! 5. `die_with_parent` asks the kernel to send SIGKILL on the next event of the
+//!    socket. *The closing is that event, and the kernel kills the child.*
+//! 6. `die_with_parent` looks whether the other end was closed before step 5.
+//!    *As after step 5.*
+//! 7. The child runs its target, and reports. *As after step 5.*
 //!
 //! Any event would kill the child, not only the close: a message that arrives, and
 //! also that the parent reads, if the child has found the socket full. So the parent

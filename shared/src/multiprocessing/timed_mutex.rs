@@ -87,9 +87,9 @@ impl<T> Drop for TimedGuard<'_, T> {
     fn drop(&mut self) {
         let mut state = self.mutex.state();
         state.value = self.value.take();
-        let somebody_waits = state.waiting > 0;
+        let has_waiters = state.waiting > 0;
         drop(state);
-        if somebody_waits {
+        if has_waiters {
             self.mutex.free.notify_one();
         }
     }
