@@ -175,7 +175,7 @@ fn a_peer_killed_half_way_through_a_message_ends_recv() {
             end.send(vec![7; size]).unwrap();
         }
     }
-    // Small ones, and ones that no pipe of the system holds.
+    // Some fit into a packet, and some into no buffer of the system's.
     for (size, delay) in [(10, 0), (60_000, 1), (MIB, 1), (MIB, 7), (8 * MIB, 3)] {
         let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
         let child = Process::new(sends, (left, size)).start().unwrap();
@@ -198,7 +198,7 @@ fn a_peer_killed_half_way_through_a_message_ends_send() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     let begun = Queue::new().unwrap();
     let dies = |end: Connection<(), Vec<u8>>, begun: &Queue<()>| {
-        // Some of it is here, and more is on its way.
+        // A part of the message has arrived, and the sender is sending the rest.
         end.poll(None).unwrap();
         begun.put(()).unwrap();
         raise(Signal::SIGKILL).unwrap();
