@@ -23,7 +23,7 @@
 //! or decoded. It is filled by [`collect_handles`] and read in
 //! [`provide_handles`].
 //!
-//! Above this module are all that send values; below it is only the format.
+//! Every module that sends values is above this one; below it is the format.
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::{Cell, RefCell};
