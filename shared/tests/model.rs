@@ -17,7 +17,7 @@ extern crate tokio as real_tokio;
 #[path = "../src/asyncio.rs"]
 mod asyncio;
 #[allow(dead_code, reason = "a model uses part of the library")]
-#[path = "../src/concurrent/futures.rs"]
+#[path = "../src/concurrent/futures/mod.rs"]
 mod executor;
 mod watchdog;
 

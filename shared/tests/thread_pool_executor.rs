@@ -1250,7 +1250,7 @@ mod threads {
     #[test]
     fn a_name_that_no_thread_can_have_is_refused_in_words() {
         let words = panic_of(|| ThreadPoolExecutor::builder().thread_name_prefix("a\0b"));
-        assert_eq!(words, "thread_name_prefix contains a NUL");
+        assert_eq!(words, "thread_name_prefix must not contain a NUL");
     }
 
     #[test]
