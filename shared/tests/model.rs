@@ -16,7 +16,7 @@ extern crate tokio as real_tokio;
 #[allow(dead_code, reason = "a model uses part of the library")]
 #[path = "../src/asyncio.rs"]
 mod asyncio;
-#[allow(dead_code, reason = "a model uses part of the library")]
+#[allow(dead_code, unused_imports, reason = "a model uses part of the library")]
 #[path = "../src/concurrent/futures/mod.rs"]
 mod executor;
 mod watchdog;

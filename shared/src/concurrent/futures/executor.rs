@@ -33,10 +33,10 @@ use std::fmt;
 /// as it does in Python, when every thread is taken by such a call.
 ///
 /// When `main` returns, the process ends and the remaining calls are lost;
-/// Python would wait for them. Two kinds of executor may not be dropped by
-/// then, and therefore not have waited: one in a `static` is never dropped, and
-/// one in an [`Arc`] lives on while one of its own calls has a clone.
-/// For these, call [`shutdown`](Self::shutdown) at the end of `main`:
+/// Python would wait for them. An executor that is dropped before then waits as
+/// well. But one in a `static` is never dropped, and one in an [`Arc`] is not
+/// dropped as long as one of its own calls has a clone. For these, call
+/// [`shutdown`](Self::shutdown) at the end of `main`:
 ///
 /// ```
 /// # use shared::concurrent::futures::ThreadPoolExecutor;
@@ -98,8 +98,8 @@ impl<'scope> ThreadPoolExecutor<'scope> {
     {
         let (future, slot) = Future::pending();
         let function = Mutex::new(Some(function));
-        self.pool
-            .push([Arc::new(Call { function, slot }) as _], None)?;
+        let call = Arc::new(Call { function, slot });
+        self.pool.push([call as _], None)?;
         Ok(future)
     }
 
