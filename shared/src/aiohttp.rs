@@ -207,9 +207,9 @@ fn charset(content_type: &str) -> &str {
         })
 }
 
-/// Decodes a page. The names in the table are the common ones among those that
-/// Python knows and browsers do not. A page in an unknown charset is an error:
-/// Python decodes it as UTF-8, which may succeed and return garbage.
+/// Decodes a page. The names in the table are common, but browsers do not know
+/// them. A page in an unknown charset is an error; Python decodes it as UTF-8,
+/// which may succeed and return garbage.
 fn decode(charset: &str, page: &[u8]) -> Result<String, Error> {
     let bare = charset.replace(|c: char| !c.is_alphanumeric(), "");
     let label = match bare.as_str() {
