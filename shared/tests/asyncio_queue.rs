@@ -141,6 +141,7 @@ async fn puts_of_one_task_are_served_in_order() {
 
 #[test]
 fn waiting_gets_are_served_in_order_whichever_is_polled_first() {
+    let _watchdog = watchdog();
     // Every order of polling three gets, with each of them or none dropped.
     for order in [
         [0, 1, 2],
@@ -177,6 +178,7 @@ fn waiting_gets_are_served_in_order_whichever_is_polled_first() {
 
 #[test]
 fn waiting_puts_are_served_in_order_whichever_is_polled_first() {
+    let _watchdog = watchdog();
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -334,6 +336,7 @@ async fn a_queue_holds_at_most_maxsize_items() {
 
 #[test]
 fn try_put_hands_the_item_back_if_the_queue_is_full() {
+    let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     queue.try_put("tea".to_string()).unwrap();
     let full = queue.try_put("milk".to_string()).unwrap_err();
@@ -344,6 +347,7 @@ fn try_put_hands_the_item_back_if_the_queue_is_full() {
 
 #[test]
 fn try_get_says_that_the_queue_is_empty() {
+    let _watchdog = watchdog();
     let queue = Queue::<i32>::new();
     let empty: QueueEmpty = queue.try_get().unwrap_err();
     assert_eq!(empty.to_string(), "the queue is empty");
@@ -443,6 +447,7 @@ fn join_waits_for_what_was_put_before_it() {
 #[tokio::test]
 #[should_panic = "task_done() called too many times"]
 async fn one_task_done_too_many_panics_with_the_message_of_python() {
+    let _watchdog = watchdog();
     let queue = Queue::new();
     queue.put("tea").await;
     queue.task_done();
@@ -464,6 +469,7 @@ async fn one_task_done_too_many_leaves_the_queue_as_it_was() {
 
 #[test]
 fn a_queue_needs_no_runtime() {
+    let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     let mut context = Context::from_waker(Waker::noop());
     assert!(pin!(queue.put("tea")).poll(&mut context).is_ready());
@@ -475,6 +481,7 @@ fn a_queue_needs_no_runtime() {
 
 #[test]
 fn the_queue_and_its_futures_are_send_and_sync() {
+    let _watchdog = watchdog();
     let queue = Queue::<Box<i32>>::new();
     assert_send_sync(&queue);
     assert_send_sync(&queue.get());
@@ -484,6 +491,7 @@ fn the_queue_and_its_futures_are_send_and_sync() {
 
 #[test]
 fn debug_shows_the_counts_and_needs_no_debug_of_the_items() {
+    let _watchdog = watchdog();
     struct Opaque;
     let queue = Queue::with_maxsize(3);
     queue.try_put(Opaque).unwrap();

@@ -834,6 +834,7 @@ mod map_buffered {
 
     #[test]
     fn a_buffersize_of_0_panics_with_a_message() {
+        let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let message = panic_of(|| drop(executor.map_buffered(square, 0.., 0)));
         assert_eq!(message, "buffersize must be greater than 0");
@@ -1062,6 +1063,7 @@ mod threads {
 
     #[test]
     fn zero_workers_panic_with_a_message() {
+        let _watchdog = watchdog();
         let message = panic_of(|| ThreadPoolExecutor::new(0));
         assert_eq!(message, "max_workers must be greater than 0");
     }
@@ -1253,6 +1255,7 @@ mod threads {
 
     #[test]
     fn a_thread_name_prefix_with_a_nul_panics_with_a_message() {
+        let _watchdog = watchdog();
         let message = panic_of(|| ThreadPoolExecutor::builder().thread_name_prefix("a\0b"));
         assert_eq!(message, "thread_name_prefix must not contain a NUL");
     }

@@ -142,7 +142,8 @@ impl<T> fmt::Debug for Future<T> {
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// The place where the result of one call is stored.
+/// The place where the outcome of one call is stored: its result, or the error
+/// with which it ended.
 pub(super) struct Slot<T> {
     state: Mutex<State<T>>,
     done: Condvar,
@@ -150,8 +151,8 @@ pub(super) struct Slot<T> {
 
 struct State<T> {
     stage: Stage<T>,
-    /// Whether a thread may be asleep until the call is done. Without one,
-    /// `publish` need not notify.
+    /// Whether a thread may be asleep until the call is done. If not, `publish`
+    /// saves the notification.
     has_waiters: bool,
     /// The number of futures or iterators that can ask for the result. The last
     /// one drops a result that is still stored. A result that comes later is
@@ -178,7 +179,7 @@ impl<T> State<T> {
 }
 
 impl<T> Slot<T> {
-    /// The slot of a call that has not started and has one reader.
+    /// Makes the slot of a call that has not started and has one reader.
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
@@ -221,6 +222,7 @@ impl<T> Slot<T> {
         self.publish(self.lock(), outcome, busy);
     }
 
+    /// Stores the outcome, wakes the waiting threads and runs the callbacks.
     fn publish(
         &self,
         mut state: MutexGuard<'_, State<T>>,
@@ -258,7 +260,7 @@ impl<T> Slot<T> {
         state.readers -= 1;
         let last = state.readers == 0 && state.is_done();
         let unwanted = last.then(|| mem::replace(&mut state.stage, Stage::Taken));
-        // Without the lock, because the destructor of a result may use it.
+        // Without the lock, because this runs the destructor of the result.
         drop(state);
         drop(unwanted);
     }
@@ -285,7 +287,7 @@ impl<T> Slot<T> {
         if !state.is_done() {
             return Err(Error::Timeout);
         }
-        // Cancelled is a state of the future, so it can be asked for again.
+        // Not moved out, because a cancelled call stays cancelled.
         if state.is_cancelled() {
             return Err(Error::Cancelled);
         }

@@ -1,23 +1,22 @@
 //! Python's `concurrent.futures`: a pool of threads that runs calls, and the
 //! futures that get their results.
 //!
-//! It is built on locks, condition variables and threads alone (`sync`), and
-//! nothing else in this library is built on it.
+//! The module is built on nothing but locks, condition variables and threads
+//! (`sync`), and nothing else in this library is built on it.
 //!
-//! # The way of a call
+//! # How a call gets its result
 //!
 //! ```text
-//!     caller                    Pool                      thread
+//!  caller                     Pool                   thread of the pool
 //!
-//!     submit ── 1 push ──▶ ┌─────────────┐
-//!                          │ job job job │ ── 2 next_job ──▶ run
-//!            wakes or ───▶ └─────────────┘                    │
-//!            starts a                                         │
-//!            thread                                        3 publish
-//!                               Slot                          │
-//!                          ┌─────────────┐                    │
-//!     result ◀─ 4 wait ─── │   outcome   │ ◀──────────────────┘
-//!                          └─────────────┘     wakes the caller
+//!  submit ── 1 push ───▶ ┌─────────────┐
+//!                        │ job job job │ ── 2 next_job ──▶ run
+//!                        └─────────────┘                    │
+//!                                                       3 publish
+//!                             Slot                          │
+//!                        ┌─────────────┐                    │
+//!  result ◀── 4 wait ─── │   outcome   │ ◀──────────────────┘
+//!                        └─────────────┘
 //! ```
 //!
 //! 1. `submit` makes a slot, which is the place for one outcome, and a job,
@@ -40,7 +39,7 @@
 //!   only after it has found the queue empty, and releases the lock of the queue
 //!   as it falls asleep. `push` adds jobs under the same lock and then wakes as
 //!   many threads as there are jobs. One thread at a time does not sleep but
-//!   spins; it looks at the queue by itself, so `push` wakes one thread less.
+//!   spins; it looks at the queue by itself, so `push` wakes one thread fewer.
 //! - **No outcome is left in a slot while its reader sleeps**, for the same
 //!   reason: `wait` tests and sleeps, and `publish` stores, under the lock of
 //!   the slot.
@@ -54,7 +53,8 @@
 //!   so no lock is poisoned and no thread is lost.
 //! - **A thread ends when the queue is closed and empty.** `shutdown` closes the
 //!   queue and joins all threads. So it waits for all calls that were submitted,
-//!   with their callbacks. `shutdown_cancel_futures` empties the queue first.
+//!   with their callbacks. `shutdown_cancel_futures` closes the queue, ends what
+//!   is in it as cancelled, and joins nothing.
 //!
 //! # The files
 //!

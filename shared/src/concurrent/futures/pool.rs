@@ -1,5 +1,5 @@
-//! The queue of jobs and the threads that run them. The executor pushes a job,
-//! a thread takes it; this is the only place where either wakes the other.
+//! The queue of jobs, and the threads that run them: when a thread is started,
+//! how it waits for a job, when it is woken, and when it ends.
 
 use super::error::{Error, catch_and_ignore};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -49,9 +49,9 @@ pub(super) struct Pool<'scope> {
     /// makes this visible to the reader of the result.
     idle: AtomicUsize,
     /// `join` holds this lock while it joins, so that a concurrent `join` also
-    /// returns only after all threads have ended. `push` takes it while it
-    /// holds `queue`, but not after the queue was closed, and only then does
-    /// `join` take it. So `push` never waits for a thread to end.
+    /// returns only after all threads have ended. It is called only when the
+    /// queue is closed. From then on `push` does not take this lock any more,
+    /// so `push` never waits for a thread to end.
     handles: Mutex<Vec<Join<'scope>>>,
     pub(super) max_workers: usize,
     pub(super) thread_name_prefix: String,
@@ -203,6 +203,7 @@ impl<'scope> Pool<'scope> {
             if queue.phase != Phase::Open {
                 return None;
             }
+            // One thread at a time spins, once before it sleeps.
             if !has_spun && !queue.spinning {
                 queue.spinning = true;
                 drop(queue);
@@ -243,7 +244,7 @@ impl<'scope> Pool<'scope> {
         }
     }
 
-    /// Waits until all threads of a closed pool have ended. A thread of the
+    /// Waits until all threads of the closed pool have ended. A thread of the
     /// pool does not wait, because it would wait for itself.
     pub(super) fn join(&self) {
         if self.lock().workers.contains(&thread::current().id()) {
