@@ -88,6 +88,8 @@ impl<F, I, R> BufferedResults<'_, '_, F, I, R> {
     /// Drops the unread items and results. Cancels the calls that have not
     /// started, if the iterator has begun.
     fn close(&mut self) {
+        // The last ones first, because the threads take the first ones
+        // meanwhile.
         for future in self.futures.drain(..).rev() {
             if self.begun {
                 future.cancel();
