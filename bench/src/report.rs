@@ -253,7 +253,7 @@ impl Goal {
 }
 
 impl Bound {
-    /// Returns the ratio of the costs, in words, and whether it is enough;
+    /// Returns the ratio of the costs, as text, and whether it is enough;
     /// `None` if the other one was not measured.
     fn reached(self, of: impl Fn(&str) -> Option<f64>) -> Option<(String, bool)> {
         let ours = of("ours")?;

@@ -466,7 +466,7 @@ mod map {
     }
 
     #[test]
-    fn map_yields_in_order_though_the_calls_end_in_reverse() {
+    fn map_yields_in_order_even_if_the_calls_end_in_reverse() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(3);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| channel::<()>()).unzip();
@@ -503,7 +503,7 @@ mod map {
     }
 
     #[test]
-    fn the_calls_of_a_map_run_though_nobody_reads_it() {
+    fn the_calls_of_a_map_run_even_if_it_is_never_read() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let (_finish, _running) = occupy(&executor);
@@ -515,7 +515,7 @@ mod map {
     }
 
     #[test]
-    fn map_delivers_the_results_before_a_failing_one_then_its_panic() {
+    fn map_yields_the_results_before_a_failing_one_then_its_panic() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (wait, waits) = channel::<()>();
@@ -720,7 +720,7 @@ mod map_buffered {
 
     /// The calling thread reads the items, so they need not be `Send`.
     #[test]
-    fn items_are_read_as_results_are() {
+    fn items_are_read_only_as_fast_as_results() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let read = Rc::new(Cell::new(0));
@@ -781,7 +781,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn submitted_calls_run_though_nobody_reads_them() {
+    fn submitted_calls_run_even_if_it_is_never_read() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (finish, _busy) = occupy(&executor);
@@ -792,7 +792,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn it_delivers_the_results_before_a_failing_one_then_its_panic() {
+    fn it_yields_the_results_before_a_failing_one_then_its_panic() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let call = |i| match i {
@@ -1069,7 +1069,7 @@ mod threads {
     }
 
     #[test]
-    fn three_calls_in_a_row_use_one_thread() {
+    fn calls_in_a_row_use_one_thread() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(4);
         let threads: HashSet<ThreadId> = (0..3)

@@ -58,9 +58,17 @@
 //!
 //! # The files
 //!
-//! In the order in which to read them: `executor` (submit, shut down), `pool`
-//! (the queue and the threads), `future` (the outcome), `map`, `map_buffered`,
-//! `builder` (the arguments of an executor), `error` (why a call has no result).
+//! In the order in which to read them:
+//!
+//! - `executor`: submits calls and shuts down.
+//! - `pool`: the queue and the threads.
+//! - `future`: the outcome of a call, and the caller's handle on it.
+//! - `map` and `map_buffered`: many calls at once.
+//! - `builder`: the arguments of an executor.
+//! - `error`: why a call has no result.
+//!
+//! From the bottom up, `error`, `pool`, `future`, `executor` and then the rest,
+//! each uses only those before it.
 
 #![forbid(unsafe_code)]
 
