@@ -8,7 +8,7 @@
 //!   that only Python knows is an error, and so is a gzip page cut off.
 //! - Proxies in the environment are used, `all_proxy` too; `no_proxy` takes no
 //!   port, nor `*` for an IP address. aiohttp asks for `trust_env=True`.
-//! - It follows ten redirects, not nine, sends no `User-Agent`, keeps no cookie.
+//! - It follows ten redirects, not nine, and sends no `User-Agent` or cookie.
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
