@@ -279,8 +279,8 @@ fn own_program() {
         ("Cargo.toml", package.to_string() + &dependencies),
         ("Cargo.lock", read("Cargo.lock")),
         ("src/main.rs", block("rust", 1)),
-        ("src/bin/capture.rs", CAPTURE.to_string()),
-        ("src/bin/inside.rs", INSIDE.to_string()),
+        ("examples/capture.rs", CAPTURE.to_string()),
+        ("examples/inside.rs", INSIDE.to_string()),
         ("tests/process.rs", block("rust", 2)),
     ] {
         let file = own.join(file);
@@ -294,25 +294,25 @@ fn own_program() {
         Running::start(&mut cargo, BUILD_LIMIT).finish()
     };
 
-    let squares = cargo("run --bin own");
+    let squares = cargo("run");
     assert!(
         squares.stdout == "[1, 4, 9, 16, 25]\n",
         "{}",
         squares.stderr
     );
-    let test = cargo("test --test process --bin own");
+    let test = cargo("test --test process");
     assert!(test.stdout.contains("test a_process_squares ... ok"));
 
-    assert!(cargo("check --bin capture").status.success());
-    let capture = cargo("build --bin capture");
-    let inside = cargo("run --bin inside");
+    assert!(cargo("check --example capture").status.success());
+    let capture = cargo("build --example capture");
+    let inside = cargo("run --example inside");
     let rows = table(&readme, "| What you see | What to do |").join("\n");
     for (message, stderr) in [
         (
             "a target is a function or a closure that captures nothing",
             &capture.stderr,
         ),
-        ("{closure@src/", &capture.stderr),
+        ("{closure@", &capture.stderr),
         (
             "Cannot start a runtime from within a runtime",
             &inside.stderr,
