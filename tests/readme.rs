@@ -229,11 +229,12 @@ fn table_of_features() {
         .collect();
     let library = read("shared/src/lib.rs");
     let declared: BTreeSet<_> = library
-        .split("#[cfg(feature = \"")
+        .split("feature = \"")
+        .skip(1)
         .filter_map(|part| {
-            let (feature, rest) = part.split_once("\")]\npub mod ")?;
-            let (module, _) = rest.split_once(';')?;
-            Some((feature.to_string(), module.to_string()))
+            let (feature, rest) = part.split_once('"')?;
+            let item = rest.lines().nth(1)?.strip_prefix("pub mod ")?;
+            Some((feature.to_string(), item.strip_suffix(';')?.to_string()))
         })
         .collect();
     assert!(declared.len() >= 5);
