@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let thread = example!("thread");
     let lock = example!("lock");
     let thread_subclass = example!("thread_subclass");
-    let specifications: [(_, _, fn(Program)); _] = [
+    let specifications: [(_, _, fn(Program)); 5] = [
         (thread, "ends after its five workers", workers_end_first),
         (
             thread_subclass,
