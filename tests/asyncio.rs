@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     let tasks = example!("tasks");
     let fetch = example!("fetch");
-    let specifications: [(_, _, fn(Program)); _] = [
+    let specifications: [(_, _, fn(Program)); 33] = [
         (tasks, "starts all, then finishes all", |program| {
             specifications::tasks(program.run());
         }),
@@ -457,7 +457,7 @@ fn fetch_finds_charset(program: Program) {
     .map(|content_type| typed(content_type, gbk))
     .into();
     answers.push(typed("text/html; x=\u{e9}; charset=gbk", gbk));
-    let others: [(&str, &[u8]); _] = [
+    let others: [(&str, &[u8]); 7] = [
         ("", "中文".as_bytes()),
         ("utf8", "中文".as_bytes()),
         ("UTF_8", "中文".as_bytes()),
@@ -674,7 +674,7 @@ fn fetch_meets_a_tenth_redirect(program: Program) {
 /// What a browser does not know is an error, be it known to Python or not.
 fn fetch_meets_other_charsets(program: Program) {
     type Text = Option<&'static str>;
-    let cases: [(&str, &[u8], Text, Text); _] = [
+    let cases: [(&str, &[u8], Text, Text); 10] = [
         ("latin-1", b"\x93", Some("\u{201c}"), Some("\u{93}")),
         ("ascii", b"\xe9", Some("é"), None),
         ("cp437", b"\x82", None, Some("é")),

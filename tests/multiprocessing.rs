@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     let process = example!("process");
     let process_queue = example!("process_queue");
-    let specifications: [(_, _, fn(Program)); _] = [
+    let specifications: [(_, _, fn(Program)); 8] = [
         (process, "ends after its five workers", |program| {
             program.keeps_to(specifications::process);
         }),

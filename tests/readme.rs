@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs};
 
+use shared::multiprocessing::Process;
 use tests::{Running, Suite, command, python, run};
 
 /// What a docstring stands between.
@@ -16,12 +17,46 @@ const QUOTES: &str = "\"\"\"";
 /// A command may have to build everything first.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
+/// Captures `factor`.
+const CAPTURE: &str = "
+use shared::multiprocessing::{self, Process};
+
+fn main() -> anyhow::Result<()> {
+    multiprocessing::init();
+    let factor = std::env::args().count();
+    let p = Process::new(move |n: usize| n * factor, (3,)).start()?;
+    println!(\"{}\", p.join()?);
+    Ok(())
+}
+";
+
+/// Calls `init` inside a runtime.
+const INSIDE: &str = "
+use shared::multiprocessing::{self, Process};
+use tokio::runtime::Runtime;
+
+fn worker() {
+    Runtime::new().unwrap().block_on(async {});
+}
+
+fn main() -> anyhow::Result<()> {
+    Runtime::new()?.block_on(async {
+        multiprocessing::init();
+        Ok(Process::new(worker, ()).start()?.join()?)
+    })
+}
+";
+
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.limit = BUILD_LIMIT;
     suite.test("the console blocks do what they show", console_blocks);
     suite.test("the table has a row for each example", table_of_examples);
     suite.test("the map has every name that the Python uses", map_of_names);
+    suite.test("links lead somewhere", links);
+    suite.test("the features are those of shared", table_of_features);
+    suite.test("the first errors read as they are quoted", table_of_errors);
+    suite.test("a program outside the workspace builds", own_program);
     suite.test("each example keeps to the form", form_of_examples);
     suite.python_test(
         "no Python file hides a module of Python's",
@@ -60,13 +95,13 @@ fn console_blocks() {
     let mut commands: Vec<(&str, BTreeSet<&str>)> = Vec::new();
     for line in blocks.flat_map(|block| block.lines().take_while(|line| *line != "```")) {
         match line.strip_prefix("$ ") {
-            // What runs this test runs all tests already.
-            Some("cargo test") => commands.push(("cargo test --no-run", BTreeSet::new())),
             Some(command) => commands.push((command, BTreeSet::new())),
             None => drop(commands.last_mut().expect("a command first").1.insert(line)),
         }
     }
     assert!(commands.len() >= 2);
+    // Shown in a block of its own, with what has to be installed before.
+    commands.push(("cargo test --no-run", BTreeSet::new()));
     for (line, output) in commands {
         let mut shell = command("sh");
         shell.args(["-c", line]).current_dir(root());
@@ -82,7 +117,7 @@ fn table_of_examples() {
     let readme = read("README.md");
     let rows: Vec<_> = readme
         .lines()
-        .filter(|line| line.contains("`cargo run -p"))
+        .filter(|line| line.starts_with("| ") && line.contains("`cargo run -p"))
         .collect();
     let examples = examples();
     assert_eq!((rows.len(), examples.len()), (14, 14));
@@ -107,10 +142,18 @@ fn table_of_examples() {
     }
 }
 
-/// Every `module.name` of the Python files, whether imported or written out.
+/// The rows of the table with this header.
+fn table<'a>(readme: &'a str, header: &str) -> Vec<&'a str> {
+    let (_, table) = readme.split_once(&format!("\n{header}\n")).expect(header);
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    rows.skip(1).collect()
+}
+
+/// Every `module.name` of the Python files, whether imported or written out,
+/// and every attribute of another object.
 fn map_of_names() {
     let readme = read("README.md");
-    let map = readme.split("\n| Python | Rust |\n").nth(1).unwrap();
+    let map = table(&readme, "| Python | Rust |").join("\n");
     let modules = [
         "aiohttp",
         "asyncio",
@@ -125,10 +168,14 @@ fn map_of_names() {
         let source = read(example.with_extension("py"));
         let words = source.split(|c: char| !c.is_alphanumeric() && !"._".contains(c));
         names.extend(words.filter_map(|word| {
-            let (module, name) = word.split_once('.')?;
-            modules
-                .contains(&module)
-                .then(|| format!("{module}.{name}"))
+            let (object, name) = word.split_once('.')?;
+            // `queue` may also be a variable.
+            let is_queue = object == "queue" && name != "Queue";
+            if modules.contains(&object) && !is_queue {
+                return Some(format!("{object}.{name}"));
+            }
+            let other = ["", "__init__", "append", "com", "net", "num", "org"];
+            (!other.contains(&name)).then(|| format!(".{name}"))
         }));
         for line in source.lines() {
             if let Some((module, imported)) = line
@@ -139,11 +186,141 @@ fn map_of_names() {
             }
         }
     }
-    // `queue` may also be a variable.
-    names.retain(|name| !name.starts_with("queue.") || name == "queue.Queue");
-    assert!(names.len() > 15, "{names:?}");
+    assert!(names.len() > 25, "{names:?}");
     for name in names {
         assert!(map.contains(&name), "{name} is not in the map");
+    }
+}
+
+/// To a file of the repository, or to a heading.
+fn links() {
+    let readme = read("README.md");
+    let anchors: BTreeSet<_> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|heading| {
+            let heading = heading.to_lowercase().replace(' ', "-");
+            heading.replace(|c: char| !c.is_alphanumeric() && c != '-', "")
+        })
+        .collect();
+    let mut count = 0;
+    for link in readme.split("](").skip(1) {
+        let (link, _) = link.split_once(')').unwrap();
+        count += 1;
+        match link.strip_prefix('#') {
+            Some(anchor) => assert!(anchors.contains(anchor), "{link}"),
+            None => assert!(root().join(link).is_file(), "{link}"),
+        }
+    }
+    assert!(count > 30);
+}
+
+/// Each feature and each public module of `shared` has its row.
+fn table_of_features() {
+    let readme = read("README.md");
+    let rows = table(&readme, "| Feature | Module of `shared` | What it has |");
+    let described: BTreeSet<_> = rows[..]
+        .iter()
+        .filter_map(|row| {
+            let mut cells = row.split('|').map(|cell| cell.trim().trim_matches('`'));
+            Some((cells.nth(1)?.to_string(), cells.next()?.to_string()))
+        })
+        .filter(|(feature, _)| !feature.starts_with('-'))
+        .collect();
+    let library = read("shared/src/lib.rs");
+    let declared: BTreeSet<_> = library
+        .split("feature = \"")
+        .skip(1)
+        .filter_map(|part| {
+            let (feature, rest) = part.split_once('"')?;
+            let item = rest.lines().nth(1)?.strip_prefix("pub mod ")?;
+            Some((feature.to_string(), item.strip_suffix(';')?.to_string()))
+        })
+        .collect();
+    assert!(declared.len() >= 5);
+    assert_eq!(described, declared);
+}
+
+/// `own_program` provokes those that need a program of their own.
+fn table_of_errors() {
+    let readme = read("README.md");
+    let rows = table(&readme, "| What you see | What to do |").join("\n");
+    let quoted = |text: &str| assert!(rows.contains(text), "{text}");
+
+    let error = Process::new(|| {}, ()).start().map(|_| ()).unwrap_err();
+    let message = "call shared::multiprocessing::init() first in main";
+    assert!(error.to_string().starts_with(message), "{error}");
+    quoted(message);
+    quoted(&format!("{error:?}"));
+
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_linker.rs");
+    fs::write(&file, "fn main() {}").unwrap();
+    let mut rustc = command("rustc");
+    rustc.args(["-Clinker=no-such-cc", "-o"]);
+    let failed = run(rustc.arg(file.with_extension("")).arg(&file));
+    assert!(failed.stderr.contains("linker `no-such-cc` not found"));
+    quoted("linker `cc` not found");
+}
+
+/// A package with the dependencies, the program and the test that the README
+/// shows, and with two of the errors that it explains.
+fn own_program() {
+    let readme = read("README.md");
+    let block = |language: &str, n: usize| {
+        let start = readme.split(&format!("```{language}\n")).nth(n).unwrap();
+        start.split("```").next().unwrap().to_string()
+    };
+    let shared = root().join("shared");
+    let path = format!("path = {shared:?}");
+    let dependencies = block("toml", 1).replace("path = \"../shared\"", &path);
+    assert!(dependencies.contains(&path));
+    let package = "[package]\nname = \"own\"\nedition = \"2024\"\n[workspace]\n";
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("own");
+    for (file, text) in [
+        ("Cargo.toml", package.to_string() + &dependencies),
+        ("Cargo.lock", read("Cargo.lock")),
+        ("src/main.rs", block("rust", 1)),
+        ("examples/capture.rs", CAPTURE.to_string()),
+        ("examples/inside.rs", INSIDE.to_string()),
+        ("tests/process.rs", block("rust", 2)),
+    ] {
+        let file = own.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let cargo = |line: &str| {
+        let mut cargo = command("cargo");
+        cargo.args(line.split(' ')).arg("--offline");
+        cargo.args(["--target-dir", "target"]).current_dir(&own);
+        Running::start(&mut cargo, BUILD_LIMIT).finish()
+    };
+
+    let squares = cargo("run");
+    assert!(
+        squares.stdout == "[1, 4, 9, 16, 25]\n",
+        "{}",
+        squares.stderr
+    );
+    let test = cargo("test --test process");
+    assert!(test.stdout.contains("test a_process_squares ... ok"));
+
+    assert!(cargo("check --example capture").status.success());
+    let capture = cargo("build --example capture");
+    let inside = cargo("run --example inside");
+    let rows = table(&readme, "| What you see | What to do |").join("\n");
+    for (message, stderr) in [
+        (
+            "a target is a function or a closure that captures nothing",
+            &capture.stderr,
+        ),
+        ("{closure@", &capture.stderr),
+        (
+            "Cannot start a runtime from within a runtime",
+            &inside.stderr,
+        ),
+    ] {
+        assert!(stderr.contains(message), "{stderr}");
+        assert!(rows.contains(message), "{message}");
     }
 }
 

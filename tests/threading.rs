@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let thread = example!("thread");
     let lock = example!("lock");
     let thread_subclass = example!("thread_subclass");
-    let specifications: [(_, _, fn(Run)); _] = [
+    let specifications: [(_, _, fn(Run)); 5] = [
         (
             thread,
             "ends after its five workers",

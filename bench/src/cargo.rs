@@ -23,14 +23,14 @@ impl Profile {
     }
 }
 
-/// Runs `cargo`.
+/// Returns a `cargo` command without arguments.
 pub fn command() -> Command {
     let mut cargo = Command::new(env::var("CARGO").unwrap_or("cargo".to_string()));
     cargo.current_dir(WORKSPACE);
     cargo
 }
 
-/// Builds what `selection`, such as `-p asyncio`, names.
+/// Builds the packages that `selection`, such as `-p asyncio`, names.
 pub fn build(profile: Profile, selection: &[&str]) -> Result<()> {
     let mut args = vec!["build"];
     if let Profile::Release = profile {
@@ -43,7 +43,7 @@ pub fn build(profile: Profile, selection: &[&str]) -> Result<()> {
     cargo.args(&args).arg("--quiet");
     cargo.arg("--target-dir").arg(target()?);
     if !cargo.status()?.success() {
-        return Err(format!("`cargo {}` failed; what it said is above", args.join(" ")).into());
+        return Err(format!("`cargo {}` failed; its messages are above", args.join(" ")).into());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The charts: how the cost grows. Both axes are logarithmic.
+//! The charts, which show how a cost grows. Both axes are logarithmic.
 
 use std::fs::create_dir_all;
 use std::path::Path;
@@ -70,7 +70,7 @@ pub fn draw(curve: &Curve, points: &[Vec<Option<Summary>>]) -> Result<()> {
     Ok(root.present()?)
 }
 
-/// The largest power of ten that is not above `value`.
+/// Returns the largest power of ten that is not above `value`.
 fn decade(value: f64) -> f64 {
     10f64.powf(value.log10().floor())
 }

@@ -21,7 +21,7 @@ from typing import Any
 
 MEBIBYTE = 1 << 20
 
-# The start method that is the quickest.
+# The fastest start method.
 fork = multiprocessing.get_context("fork")
 
 
@@ -412,7 +412,7 @@ def value_shared(n: int) -> float:
 
 def idle(pids: list[int]) -> float:
     def taken() -> int:
-        # The clocks that clock_getcpuclockid(3) names.
+        # The ids of the CPU-time clocks, computed as clock_getcpuclockid(3) does.
         return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in pids)
 
     time.sleep(0.1)

@@ -72,12 +72,12 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// What an example and its Python counterpart have cost so far.
+/// What the runs of an example and of its Python counterpart have cost so far.
 #[derive(Default)]
 pub struct Costs {
     ours: Samples,
     python: Samples,
-    /// In how many runs Python did not print what it should.
+    /// The number of runs in which Python did not print the expected lines.
     wrong: usize,
     load: Load,
 }
@@ -93,7 +93,7 @@ impl Example {
         self.name == "fetch"
     }
 
-    /// Whether it is measured in this round; the first is number 1.
+    /// Returns whether it is measured in this round. The first is number 1.
     pub fn has_round(&self, round: usize) -> bool {
         self.sleeps == 0 || round <= 3
     }
@@ -111,7 +111,7 @@ impl Example {
         } = costs;
         load.during(|| {
             if !self.run(Command::new(&program).args(urls), ours)? {
-                return Err(format!("{} did not print what it should", self.name).into());
+                return Err(format!("{} did not print the expected lines", self.name).into());
             }
             if python::exists() {
                 let right = self.run(python::command()?.arg(&script).args(urls), python)?;
@@ -122,7 +122,7 @@ impl Example {
     }
 
     /// Runs a program through [`run`] and returns whether it printed the right
-    /// lines, in whatever order.
+    /// lines, in any order.
     fn run(&self, program: &Command, samples: &mut Samples) -> Result<bool> {
         alarm::set(WATCHDOG);
         let output = command("/proc/self/exe")
@@ -213,11 +213,11 @@ impl Samples {
 }
 
 /// Runs a program. Prints its wall time and the peak memory of its largest
-/// process on one line, then what the program printed. This is a role that needs
-/// a process of its own, because the kernel says that a program has used no
-/// less memory than the process that started it: here 3 MB.
+/// process on one line, then what the program printed. This runs in a small
+/// process of its own, because the peak that the kernel reports for a program is
+/// at least that of the process that started it: here 3 MB.
 pub fn run(program: &str, args: &[&str]) -> Result<()> {
-    // The stacks of a thousand threads are more than the benchmark's own limit.
+    // The stacks of a thousand threads need more than the benchmark's limit.
     let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
     setrlimit(Resource::RLIMIT_DATA, hard, hard)?;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What the works are done on. `contenders.py` has the same for Python.
+//! The data that the works process. `contenders.py` has the same for Python.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -43,7 +43,7 @@ impl Person {
         }
     }
 
-    /// Compares with what [`Person::new`] makes, without making it.
+    /// Compares with the result of [`Person::new`], without allocating it.
     pub fn is(&self, id: i64, age: u32) -> bool {
         let i = id as usize % 4;
         let strings = [&*self.name, &*self.email, &*self.city];
@@ -66,7 +66,7 @@ pub fn count_words(line: String) -> usize {
     line.split_whitespace().count()
 }
 
-/// A file of text, which [`write_text`] has written.
+/// The path of the file that [`write_text`] writes.
 pub fn text() -> Result<PathBuf> {
     Ok(folder()?.join("lines.txt"))
 }

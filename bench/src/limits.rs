@@ -1,5 +1,5 @@
-//! The works done with bare system calls. They keep none of the promises that
-//! `shared` makes, so they show what the machine allows.
+//! The works done with bare system calls. They give none of the guarantees of
+//! `shared`, so they show how fast the machine can be.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -72,8 +72,8 @@ fn copy_in_and_out(size: usize, n: usize) -> Result<f64> {
 }
 
 /// A backlog of 256 MiB in fresh shared memory, written and read with system
-/// calls and never mapped, which is the cheapest way that is known. What has
-/// been read is given back to the system.
+/// calls and never mapped, which is the cheapest way that is known. Memory that
+/// has been read is given back to the system.
 pub fn backlog_of_size(size: usize) -> Result<f64> {
     let n = 256 * MEBIBYTE / size;
     let file = File::from(memfd_create("backlog", MFdFlags::MFD_CLOEXEC)?);
@@ -126,7 +126,7 @@ fn echo_of(size: usize, n: usize) -> Result<f64> {
     Ok(elapsed)
 }
 
-/// What the child does; its stdin is the socket.
+/// Runs in the child, whose stdin is the socket.
 pub fn echo(size: &str) -> Result<()> {
     let mut socket = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
     let mut item = vec![0; size.parse()?];
@@ -163,7 +163,8 @@ pub fn value_shared(n: usize) -> Result<f64> {
     Ok(elapsed)
 }
 
-/// What the child does; its stdin is the socket, its stdout the shared file.
+/// Runs in the child, whose stdin is the socket and whose stdout is the shared
+/// file.
 pub fn increment_on_signal(n: &str) -> Result<()> {
     let mut socket = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
     let counter = Counter::open(&stdout().as_fd().try_clone_to_owned()?.into())?;

@@ -1,5 +1,5 @@
-//! How much of the machine other programs take while a row is measured: the
-//! usual reason why two runs disagree.
+//! How much processor time other programs take while a row is measured, which
+//! is the usual reason why two runs disagree.
 
 use std::fs::read_to_string;
 
@@ -18,10 +18,9 @@ pub struct Load {
 /// Processor time since the machine started.
 #[derive(Clone, Copy)]
 struct Clocks {
-    /// What this program and the processes that it waited for took.
+    /// Of this program and the processes that it has waited for.
     own: f64,
-    /// What all programs took, and in a virtual machine what its host took
-    /// away.
+    /// Of all programs and, in a virtual machine, what the host took away.
     busy: f64,
     idle: f64,
 }

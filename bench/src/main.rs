@@ -2,6 +2,10 @@
 //! system calls. All of them do the same work in the same run, take turns, and
 //! have every result checked.
 //!
+//! A *work* is one thing that is measured, such as a round trip through a pipe.
+//! It has several *contenders*, each of which does it in its own way. One of
+//! them is `ours`, and for it the work may have *goals*.
+//!
 //! ```console
 //! $ cargo run --release -p bench            # every row; see `--help`
 //! $ cargo run --release -p bench -- queue   # the rows with "queue" in their names
@@ -9,16 +13,17 @@
 //!
 //! The files, from the bottom up, each of which uses only those before it:
 //!
-//! - `common`, `timing`, `progress` and `load` serve all others.
-//! - `inputs` has what the works are done on. `cargo` and `python` prepare the
-//!   programs of others.
+//! - `common`, `timing`, `progress` and `load` are used by all others.
+//! - `inputs` has the data that the works process. `cargo` builds the examples,
+//!   and `python` finds Python and runs it.
 //! - `ours`, `peers`, `limits` (with `robust`), `pages` and `contenders.py` have
-//!   the works themselves, as each contender does them.
-//! - `measure` says what a work is, and runs its contenders.
+//!   the contenders' code for each work.
+//! - `measure` defines a work and runs its contenders.
 //! - `works` is the list of all works, with their goals.
-//! - `report` prints, and `chart` draws, what was measured.
+//! - `report` prints, and `chart` draws, the results.
 //! - `examples` measures the fourteen examples of the tutorial.
-//! - `options` and `selection` find out what is asked for, and `main` does it.
+//! - `options` reads the command line, `selection` picks the rows, and `main`
+//!   runs them.
 
 #![deny(unsafe_code)]
 
@@ -76,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What this program does in a process that `common::start_role` has started.
+/// Plays the role of a process that `common::start_role` has started.
 fn play(role: &[&str]) -> Result<()> {
     match *role {
         ["exit"] => Ok(()),
@@ -107,11 +112,14 @@ fn bench() -> Result<()> {
         return Ok(());
     }
     if cfg!(debug_assertions) {
-        return Err("a dev build says nothing about speed: cargo run --release -p bench".into());
+        return Err(
+            "a dev build is too slow to be measured; use `cargo run --release -p bench`".into(),
+        );
     }
     prepare(&options, &selection)?;
 
-    // A fault may cost no process more memory than this.
+    // Limits the memory of this process and of each child, so that a fault
+    // cannot use up the memory of the machine.
     let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
     setrlimit(Resource::RLIMIT_DATA, hard.min(GIBIBYTE), hard)?;
 
@@ -140,7 +148,8 @@ fn bench() -> Result<()> {
     Ok(())
 }
 
-/// Makes what the rows need, before anything is measured.
+/// Finds Python, and makes the files and programs that the rows need, before
+/// anything is measured.
 fn prepare(options: &Options, selection: &Selection) -> Result<()> {
     let rows = selection.rows().count();
     match options.is_full() {
@@ -168,9 +177,9 @@ fn prepare(options: &Options, selection: &Selection) -> Result<()> {
     Ok(())
 }
 
-/// Each round measures all works once. The rounds of one work are then minutes
-/// apart, so its spread has what changes from one minute to the next, as it
-/// would between two runs.
+/// Each round measures all works once. So the rounds of one work are minutes
+/// apart, and its spread includes whatever changes on the machine from one
+/// minute to the next, as it does between two runs.
 fn measure_works(
     works: &[Work],
     effort: &Effort,

@@ -1,6 +1,6 @@
-//! A work, its contenders, and how they are measured: in several rounds, in
-//! each of which every contender takes its turn, because whatever else the
-//! machine does then meets all of them.
+//! A work, its contenders, and how they are measured. There are several rounds,
+//! and every contender has a turn in each of them, so that whatever else the
+//! machine does slows all contenders alike.
 
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use crate::load::Load;
 use crate::progress::Progress;
 use crate::python;
 
-/// A measurement does no more operations than this.
-const MOST: usize = 4_000_000;
+/// The greatest number of operations of a measurement.
+const MAX_OPERATIONS: usize = 4_000_000;
 
 /// A measurement that takes longer than this many seconds has hung: the program
 /// is ended by SIGALRM.
@@ -30,7 +30,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// The results are worth writing down.
+    /// Enough for results that are written down.
     pub const FULL: Self = Self {
         sample: 0.1,
         rounds: 7,
@@ -38,7 +38,7 @@ impl Effort {
         longest: 5.0,
     };
 
-    /// The results show that everything works, and the order of magnitude.
+    /// Enough to see that everything works, and the orders of magnitude.
     pub const SHORT: Self = Self {
         sample: 0.02,
         rounds: 3,
@@ -53,11 +53,11 @@ pub struct Work {
     pub unit: Unit,
     pub contenders: Vec<Contender>,
     pub goals: Vec<Goal>,
-    /// Why two runs may differ by more than the spread.
+    /// Why two runs may differ by more than their spreads.
     pub remark: Option<&'static str>,
     /// Whether Python needs the package aiohttp for it.
     pub needs_aiohttp: bool,
-    /// Makes, before anything is measured, what the work needs.
+    /// Makes the files and programs that the work needs.
     pub prepare: Option<fn() -> Result<()>>,
     operations: Option<usize>,
     rounds: usize,
@@ -78,7 +78,7 @@ pub struct Curve {
 pub enum Growth {
     /// The number of operations grows, and with it the time they take.
     Operations,
-    /// Some other size grows: the work chooses the number of its operations.
+    /// Another size grows, and the work chooses the number of its operations.
     Setting,
 }
 
@@ -109,7 +109,7 @@ pub enum Unit {
     Memory,
 }
 
-/// What `ours` has to reach, in a curve from a certain size on.
+/// What `ours` has to reach. On a curve, this holds from the size `from` on.
 #[derive(Clone, Copy)]
 pub struct Goal {
     pub from: usize,
@@ -144,8 +144,8 @@ pub struct Measured {
 }
 
 struct Point {
-    /// What each contender's work is called with; `None` if that would take too
-    /// long.
+    /// The number of operations or the size with which each contender is called;
+    /// `None` if that would take too long.
     counts: Vec<Option<usize>>,
     samples: Vec<Vec<f64>>,
 }
@@ -165,7 +165,7 @@ impl Work {
         }
     }
 
-    /// Measures exactly `n` operations, not as many as fill a sample.
+    /// Measures exactly `n` operations, however long they take.
     pub fn operations(mut self, n: usize) -> Self {
         self.operations = Some(n);
         self
@@ -181,7 +181,7 @@ impl Work {
         self.contender(Side::Ours, "ours", run)
     }
 
-    /// A function of `contenders.py`.
+    /// Adds a contender that is a function of `contenders.py`.
     pub fn python(self, name: &'static str, function: &'static str) -> Self {
         self.contender(Side::Python, name, |n| python::run(function, n))
     }
@@ -229,7 +229,7 @@ impl Work {
         self
     }
 
-    /// Whether it is measured in this round; the first is number 1.
+    /// Returns whether it is measured in this round. The first is number 1.
     pub fn has_round(&self, round: usize) -> bool {
         round <= self.rounds
     }
@@ -251,11 +251,11 @@ impl Work {
         let mut n = 8;
         loop {
             let elapsed = self.sample(contender, n)? * n as f64;
-            if elapsed >= effort.sample || n == MOST {
+            if elapsed >= effort.sample || n == MAX_OPERATIONS {
                 return Ok(n);
             }
             let growth = (1.1 * effort.sample / elapsed).clamp(1.5, 30.0);
-            n = MOST.min((n as f64 * growth) as usize);
+            n = MAX_OPERATIONS.min((n as f64 * growth) as usize);
         }
     }
 
@@ -293,7 +293,8 @@ impl Work {
 }
 
 impl Curve {
-    /// Measures the first round, and leaves out what takes too long.
+    /// Measures the first round. Leaves out the sizes at which a contender would
+    /// take too long.
     pub fn calibrate(&self, effort: &Effort, progress: &Progress) -> Result<Measured> {
         let contenders = self.work.contenders.len();
         let points = self.sizes.iter();
@@ -324,8 +325,8 @@ impl Measured {
         Self { points, load }
     }
 
-    /// What each contender's operation costs, at each point: `None` for a
-    /// contender that would have taken too long.
+    /// Returns what each contender's operation costs, at each point. `None`
+    /// means that the contender would have taken too long.
     pub fn summaries(&self) -> Vec<Vec<Option<Summary>>> {
         let points = self.points.iter();
         let of_point = |point: &Point| {

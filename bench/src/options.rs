@@ -7,7 +7,7 @@ Measures `shared` and the examples beside Python, other crates and system calls.
 
     cargo run --release -p bench                     every row
     cargo run --release -p bench -- NAME...          the rows that NAME selects
-    cargo run --release -p bench -- --short [NAME]   few rounds: does it work?
+    cargo run --release -p bench -- --short [NAME]   few rounds, as a check
     cargo run --release -p bench -- --list           the names of all rows
 
 NAME is a part of a row's name, such as `queue` or `Pool(2)`, or a group:
@@ -24,7 +24,7 @@ Options:
 
 #[derive(Default)]
 pub struct Options {
-    /// In lower case; none select every row.
+    /// In lower case. If there are none, every row is selected.
     pub names: Vec<String>,
     pub short: bool,
     pub without_python: bool,
@@ -50,7 +50,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether everything is measured, as well as it can be.
+    /// Returns whether every row is measured, with full effort.
     pub fn is_full(&self) -> bool {
         self.names.is_empty() && !self.short && !self.without_python
     }

@@ -4,7 +4,8 @@
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
 
-/// A line that is longer than a terminal is wide could not be overwritten.
+/// Longer lines are cut, because a line that does not fit into the terminal
+/// could not be overwritten.
 const WIDTH: usize = 79;
 
 pub struct Progress {
@@ -20,7 +21,7 @@ impl Progress {
         }
     }
 
-    /// Says that a row has its turn: number `turn` of `turns`.
+    /// Shows that a row has its turn, which is number `turn` of `turns`.
     pub fn turn(&mut self, turn: usize, turns: usize, what: &str) {
         let minutes = self.start.elapsed().as_secs() / 60;
         self.heading = format!("[{turn}/{turns}, {minutes} min] {what}");
@@ -31,7 +32,7 @@ impl Progress {
         }
     }
 
-    /// Says which step of the turn begins, on a terminal only.
+    /// Shows which step of the turn begins, on a terminal only.
     pub fn step(&self, step: &str) {
         if stderr().is_terminal() {
             let line = format!("{} {step}", self.heading);
@@ -41,7 +42,7 @@ impl Progress {
     }
 }
 
-/// Takes the overwritten line away before something else is printed.
+/// Clears the line of a terminal, before something else is printed.
 pub fn clear() {
     if stderr().is_terminal() {
         eprint!("\r\x1b[K");

@@ -1,4 +1,4 @@
-//! Python's side: `contenders.py`, started once for each measurement.
+//! The contenders in Python: `contenders.py`, started once for each measurement.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,14 +19,14 @@ const NAMES: [&str; 5] = [
     "python3.11",
 ];
 
-const NO_PYTHON: &str = "Python 3.11 or newer is missing, beside which `shared` is measured.
+const NO_PYTHON: &str = "Python 3.11 or newer, with which `shared` is compared, was not found.
 Install it, on Debian and Ubuntu with
     sudo apt install python3 python3-venv
-or measure without it; Python's columns then stay empty:
+or measure without it, which leaves Python's columns empty:
     cargo run --release -p bench -- --without-python";
 
 const NO_AIOHTTP: &str =
-    "aiohttp is missing, which `fetch.py` needs, and this failed to install it.
+    "The package aiohttp, which `fetch.py` needs, is missing and could not be installed.
 On Debian and Ubuntu the module `venv` is a package, and PyPI has to be reachable:
     sudo apt install python3-venv
 or let an environment with aiohttp be the first `python3` on the PATH.";
@@ -41,12 +41,14 @@ pub fn find(aiohttp: bool) -> Result<()> {
         program = Some(environment(system)?);
     }
     let program = program.ok_or(NO_PYTHON)?;
-    PROGRAM.set(program).map_err(|_| "Python was found twice")?;
+    PROGRAM
+        .set(program)
+        .map_err(|_| "python::find was called twice")?;
     Ok(())
 }
 
-/// Returns the interpreter itself: what is called `python3` may be a script
-/// that looks for one at each call.
+/// Returns the path of the interpreter itself, because `python3` may be a script
+/// that searches for an interpreter at each call.
 fn ask_for_program(name: &str) -> Option<PathBuf> {
     let script = "import sys; assert sys.version_info >= (3, 11); print(sys.executable)";
     let asked = output_of(tests::command(name).args(["-c", script]));
@@ -91,7 +93,8 @@ pub fn command() -> Result<Command> {
     ))
 }
 
-/// Lets Python do a work `n` times and returns what one operation cost.
+/// Calls a function of `contenders.py` with `n` and returns what one operation
+/// costs.
 pub fn run(function: &str, n: usize) -> Result<f64> {
     let mut command = command()?;
     command

@@ -1,4 +1,4 @@
-//! What was measured, in words: Markdown tables on stdout, and `RESULTS.md`.
+//! The results as text: Markdown tables on stdout, and `RESULTS.md`.
 
 use std::env;
 use std::fs::{read_to_string, write};
@@ -11,8 +11,8 @@ use crate::measure::{Bound, Curve, Goal, Measured, Side, Summary, Unit, Work};
 use crate::{cargo, progress, python};
 
 pub struct Report {
-    /// What was measured with. It is asked for at the start, because drawing
-    /// the charts changes what `git` says.
+    /// The machine and the versions of the programs. It is made at the start,
+    /// because drawing the charts changes files that `git describe` looks at.
     machine: String,
     text: String,
     goals: usize,
@@ -48,7 +48,7 @@ impl Report {
         self.line(format!("| {} |", cells.join(" | ")));
     }
 
-    /// Counts a goal and says whether it is met.
+    /// Counts a goal, and returns the words for whether it is met.
     pub fn judge(&mut self, met: bool) -> &'static str {
         self.goals += 1;
         self.met += usize::from(met);
@@ -75,8 +75,8 @@ impl Report {
         }
     }
 
-    /// A row says what each contender's operation costs, how many times what
-    /// `ours` costs that is, and which goals are met.
+    /// Adds a row. It shows the cost of an operation for each contender, also as
+    /// a multiple of the cost for `ours`, and which goals are met.
     fn work(&mut self, work: &Work, point: &[Option<Summary>], load: Option<String>) {
         let costs = || {
             let contenders = work.contenders.iter().zip(point);
@@ -105,7 +105,7 @@ impl Report {
         self.row(&row);
     }
 
-    /// Says how far each goal is reached, and counts it.
+    /// Returns how far each goal is reached, and counts it.
     fn reached(&mut self, work: &Work, goals: &[Goal], point: &[Option<Summary>]) -> String {
         let reached =
             goals.iter().map(
@@ -194,7 +194,7 @@ fn in_brackets(times: f64) -> String {
     }
 }
 
-/// Shows three digits and a prefix.
+/// Shows a value with three digits and the prefix of its unit.
 pub fn si(value: f64, unit: &str) -> String {
     const PREFIXES: [(&str, f64); 7] = [
         ("G", 1e9),
@@ -219,7 +219,7 @@ pub fn si(value: f64, unit: &str) -> String {
     format!("{value:.digits$} {prefix}{unit}")
 }
 
-/// What an operation costs a contender.
+/// Returns what an operation costs for a contender.
 fn cost(work: &Work, point: &[Option<Summary>], name: &str) -> Option<f64> {
     let found = work
         .contenders
@@ -253,7 +253,7 @@ impl Goal {
 }
 
 impl Bound {
-    /// Returns the ratio of the costs, in words, and whether it is enough;
+    /// Returns the ratio of the costs, as text, and whether it is enough;
     /// `None` if the other one was not measured.
     fn reached(self, of: impl Fn(&str) -> Option<f64>) -> Option<(String, bool)> {
         let ours = of("ours")?;
@@ -271,7 +271,7 @@ impl Bound {
     }
 }
 
-/// Says on what machine and with which versions the figures are measured.
+/// Describes the machine and the versions of the programs.
 fn machine() -> Result<String> {
     let cores = available_parallelism()?;
     let meminfo = read_to_string("/proc/meminfo")?;
@@ -309,8 +309,8 @@ fn machine() -> Result<String> {
     ))
 }
 
-/// The processor's name. ARM's kernels leave it out of `/proc/cpuinfo`, but
-/// `lscpu` knows most of them.
+/// Returns the name of the processor. On ARM, the kernel does not show it in
+/// `/proc/cpuinfo`, but `lscpu` knows most of them.
 fn processor() -> Result<String> {
     let cpuinfo = read_to_string("/proc/cpuinfo")?;
     let lscpu = output_of(Command::new("lscpu").env("LC_ALL", "C")).unwrap_or_default();

@@ -72,8 +72,8 @@ impl Selection {
     }
 }
 
-/// The examples have short names that are parts of many others, so they have to
-/// be named whole.
+/// Examples have to be named in full, because their names are short and occur in
+/// the names of many other rows.
 fn selects(name: &str, group: &str, row: &str) -> bool {
     match group {
         "examples" => name == group || name == row,
@@ -143,7 +143,8 @@ mod tests {
         }
     }
 
-    /// A misspelt name would only show as a goal that was not measured.
+    /// Without this test, a misspelt name would only lead to a goal that is
+    /// reported as not measured.
     #[test]
     fn every_goal_names_a_contender_of_its_row() {
         for work in all_works(&select(&[]).unwrap()) {

@@ -1,5 +1,5 @@
-//! How a contender times its own work. Each measurement leaves out what only
-//! prepares for it, such as the start of a pool.
+//! How a contender times its own work. Preparations, such as the start of a
+//! pool, are not timed.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use tokio::runtime;
 
 use crate::common::Result;
 
-/// Does a work of `n` operations and returns the seconds that one of them took.
+/// Calls `work`, which does `n` operations, and returns the seconds that one of
+/// them took.
 pub fn per_operation(n: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     work()?;
@@ -27,10 +28,10 @@ pub fn per_operation_async(n: usize, work: impl Future<Output = ()>) -> Result<f
         })
 }
 
-/// Lets a producer that has said it is ready put its first items before its
-/// consumer begins, as happens between any two processes that were not started
-/// at the same instant. The pause is part of what is measured, so no event can
-/// stand in its place: a bounded channel never reaches a given number of items.
+/// Lets a producer that is ready put its first items before its consumer begins,
+/// as happens with any two processes that were not started at the same instant.
+/// No event can take the place of this pause, because there is no number of
+/// items that every bounded channel is sure to reach.
 pub fn let_the_producer_begin() {
     sleep(Duration::from_millis(1));
 }

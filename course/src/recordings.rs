@@ -1,8 +1,8 @@
 //! What the programs printed, and when: read from `recordings/`, made by
 //! running them.
 //!
-//! [`file`] is the form of a recording, [`make`] runs the programs and writes
-//! one, [`timeline`] draws one.
+//! [`mod@file`] is the form of a recording, `make` runs the programs and writes
+//! one, and `timeline` draws one.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Python's `aiohttp`, as far as reqwest lacks it: certificates that are
 //! loaded once for all clients, and the text of a page as aiohttp decodes it.
 //!
-//! The rest is in reqwest under names of its own: `aiohttp.ClientSession` is
-//! [`reqwest::Client`] and `session.get` is [`reqwest::Client::get`].
+//! The rest is in reqwest under other names: `aiohttp.ClientSession` is
+//! [`reqwest::Client`] and `session.get` is [`reqwest::Client::get`]. The module
+//! is built on reqwest, and nothing else in this library is built on it.
 //!
 //! ```python
 //! async with aiohttp.ClientSession() as session:
@@ -58,7 +59,8 @@ pub enum Error {
     #[error("the server redirects to {0:?}, which is not a URL")]
     Redirect(String),
 
-    /// The body is encoded in a way that this module does not know.
+    /// The body has a content or transfer encoding that this module does not
+    /// know.
     #[error("the page is encoded as {0:?}; only gzip and deflate can be decoded")]
     Encoding(String),
 
@@ -90,10 +92,11 @@ fn tls_builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
 /// system's certificates, for
 /// [`tls_backend_preconfigured`](reqwest::ClientBuilder::tls_backend_preconfigured).
 ///
-/// The certificates are loaded at the first call and kept, as aiohttp does.
+/// The certificates are loaded at the first call and kept, as in aiohttp.
 /// Without these settings each client loads them again, which takes longer
-/// than to fetch a page, and cannot be built where there are none. With them
-/// it can, and only `https` fails: see [`Error::NoCertificates`].
+/// than fetching a page, and a client cannot be built on a system without
+/// certificates. With these settings it can be built there, and only `https`
+/// fails: see [`Error::NoCertificates`].
 pub fn tls() -> ClientConfig {
     TLS.clone().unwrap_or_else(|_| {
         tls_builder()
@@ -105,18 +108,16 @@ pub fn tls() -> ClientConfig {
 /// `response.text()`: sends a request and returns the page as text.
 ///
 /// Like aiohttp, and unlike [`reqwest::Response::text`], it decompresses gzip
-/// and deflate however the server writes their names and in however many
-/// parts they come, and it finds the charset in a `Content-Type` that is not
-/// quite right. Without a charset a page is in UTF-8.
+/// and deflate with their names in upper or lower case and with any number of
+/// compressed parts, and it finds the charset in a malformed `Content-Type`.
+/// A page without a charset is decoded as UTF-8.
 ///
-/// Unlike aiohttp it decodes as browsers do: malformed bytes become U+FFFD, a
-/// byte order mark decides the charset and is dropped, and `latin-1` stands
-/// for windows-1252.
+/// Unlike aiohttp, it decodes as browsers do: malformed bytes become the
+/// replacement character U+FFFD, a byte order mark decides the charset and is
+/// removed, and `latin-1` means windows-1252.
 ///
 /// # Errors
-///
-/// See [`Error`]. A page that is cut off is an error, and so is one that
-/// cannot be decoded.
+/// See [`Error`]. A page that is cut off or cannot be decoded is an error.
 pub async fn text(request: RequestBuilder) -> Result<String, Error> {
     let request = request.header(ACCEPT_ENCODING, "gzip, deflate");
     let response = request.send().await.map_err(|error| {
@@ -127,14 +128,14 @@ pub async fn text(request: RequestBuilder) -> Result<String, Error> {
         }
     })?;
 
-    // A redirect that reqwest cannot follow comes back as if it were the page.
+    // A redirect that reqwest cannot follow is returned like a page.
     let headers = response.headers();
     let location = header(headers, &LOCATION);
     if matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) && !location.is_empty() {
         return Err(Error::Redirect(location));
     }
 
-    // hyper takes the chunks apart and leaves any other transfer encoding.
+    // hyper decodes `chunked` and passes on a body in any other encoding as it is.
     let transfer_encoding = header(headers, &TRANSFER_ENCODING).to_ascii_lowercase();
     if !["", "chunked"].contains(&transfer_encoding.as_str()) {
         return Err(Error::Encoding(transfer_encoding));
@@ -147,9 +148,10 @@ pub async fn text(request: RequestBuilder) -> Result<String, Error> {
     decode(charset(&content_type), &page)
 }
 
-/// Whether a request failed because it needs certificates, if there are none.
-/// The error names the URL of the request. If that has redirected to `https`,
-/// only the cause shows it: a TLS error, wrapped in one `io::Error` or two.
+/// Returns whether a request on a system without certificates failed because
+/// it needs them. That is so if the URL in the error is `https`. If another URL
+/// redirects to `https`, only the cause shows it, which is a TLS error in one or
+/// two layers of `io::Error`.
 fn needs_certificates(error: &reqwest::Error) -> bool {
     if error.url().is_some_and(|url| url.scheme() == "https") {
         return true;
@@ -167,21 +169,23 @@ fn needs_certificates(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The value of a header, or nothing. Several lines mean one list.
+/// Returns the value of a header, or an empty string. HTTP allows a list to be
+/// spread over several lines, which are joined.
 fn header(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines = headers.get_all(name).iter();
     let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines.collect::<Vec<_>>().join(", ")
 }
 
-/// Decompresses a body. What follows its first part is the next part.
+/// Decompresses a body, which may be several compressed parts in a row.
 fn decompress(encoding: &str, mut body: &[u8]) -> Result<Vec<u8>, Error> {
     let mut page = Vec::new();
     while let Some(first) = body.first() {
         let result = match encoding {
             "" | "identity" => body.read_to_end(&mut page),
             "gzip" => GzDecoder::new(&mut body).read_to_end(&mut page),
-            // Some servers leave out the header, which begins with an 8.
+            // Some servers send deflate without zlib's header, whose first
+            // byte ends in the hexadecimal digit 8.
             "deflate" if first & 0xf == 8 => ZlibDecoder::new(&mut body).read_to_end(&mut page),
             "deflate" => DeflateDecoder::new(&mut body).read_to_end(&mut page),
             _ => return Err(Error::Encoding(encoding.into())),
@@ -191,7 +195,8 @@ fn decompress(encoding: &str, mut body: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(page)
 }
 
-/// The name of the charset without what surrounds it, or nothing.
+/// Returns the name of the charset without quotes and the like, or an empty
+/// string.
 fn charset(content_type: &str) -> &str {
     content_type
         .split([';', ','])
@@ -202,9 +207,9 @@ fn charset(content_type: &str) -> &str {
         })
 }
 
-/// Decodes a page. Of the names that only Python knows, these are common. A
-/// name that nobody knows is not taken for UTF-8, as Python does: what is in
-/// another charset can look like UTF-8 and be garbage.
+/// Decodes a page. The names in the table are common, but browsers do not know
+/// them. A page in an unknown charset is an error; Python decodes it as UTF-8,
+/// which may succeed and return garbage.
 fn decode(charset: &str, page: &[u8]) -> Result<String, Error> {
     let bare = charset.replace(|c: char| !c.is_alphanumeric(), "");
     let label = match bare.as_str() {

@@ -7,10 +7,18 @@ pub mod aiohttp;
 pub mod asyncio;
 #[cfg(feature = "threading")]
 pub mod concurrent;
-#[cfg(feature = "multiprocessing")]
+#[cfg(all(feature = "multiprocessing", target_os = "linux"))]
 pub mod multiprocessing;
 #[cfg(feature = "threading")]
 pub mod threading;
 
 #[cfg(any(feature = "asyncio", feature = "threading"))]
 mod sync;
+
+#[cfg(all(feature = "multiprocessing", not(target_os = "linux")))]
+compile_error!(
+    "the feature `multiprocessing` of the crate `shared` needs Linux, because it is built on \
+     memfd, futexes, robust mutexes and pidfd. On Windows, build and run the program in WSL 2; \
+     on macOS, in a Linux container or virtual machine; or use a Linux machine. The features \
+     `threading` and `asyncio` work on every system"
+);

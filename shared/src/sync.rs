@@ -1,17 +1,17 @@
-//! The primitives that `asyncio` and `concurrent` are built on: those of std.
-//! `tests/model.rs` compiles the two modules again with those of a model
-//! checker in their place.
+//! The locks and threads that `asyncio` and `concurrent` are built on, which
+//! are those of std. `tests/model.rs` compiles the two modules a second time,
+//! with the locks and threads of a model checker in place of this module.
 
 pub(crate) use std::sync::*;
 #[cfg(feature = "threading")]
 pub(crate) use std::thread;
 
 /// Calls `ready` until it returns true, for up to 50 us, and yields to other
-/// threads in between. This is worth it because most calls take less time than
+/// threads in between. This saves time because most calls take less time than
 /// the kernel needs to park a thread and to wake it.
 ///
-/// On a busy machine a single yield can take much longer than parking. A thread
-/// that meets one does not spin the next 500 times.
+/// On a busy machine a single yield can take much longer than parking. After a
+/// yield of more than 50 us, the thread does not spin the next 500 times.
 #[cfg(feature = "threading")]
 pub(crate) fn spin_until(ready: impl Fn() -> bool) {
     use std::cell::Cell;

@@ -4,8 +4,11 @@
 //! [`thread::spawn`]`(move || f(x))`, and a `Lock` is the
 //! [`Mutex`](std::sync::Mutex) around what it guards.
 //!
-//! Where Python waits at its end for the threads that nobody has joined, Rust
-//! ends them with `main`: every thread is a daemon there, unless it is joined.
+//! At its end, Python waits for the threads that were not joined. In Rust, they
+//! end when `main` returns, as daemon threads do in Python.
+//!
+//! The module is built on std alone, and nothing else in this library is built
+//! on it.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +30,7 @@ use std::thread::{self, JoinHandle};
 /// t.join()
 /// ```
 ///
-/// A class becomes a type, its base class a trait:
+/// In Rust, the class is a type and the base class is a trait:
 ///
 /// ```
 /// use shared::threading::Thread;
@@ -46,14 +49,13 @@ use std::thread::{self, JoinHandle};
 /// t.join().unwrap();
 /// ```
 ///
-/// A trait has no fields of its own, so there is no `super().__init__()` that
-/// could be forgotten: a `MyThread` exists only with all that it has. Forgotten
-/// in Python, `start` raises `RuntimeError: thread.__init__() not called`; and
-/// `threading.Thread(self)` in its place makes another thread, with `self` as
-/// its `group`, which raises `AssertionError`.
+/// A trait has no fields, so there is no `super().__init__()` to forget. If it
+/// is forgotten in Python, `start` raises `RuntimeError: thread.__init__() not
+/// called`. `threading.Thread(self)` in its place makes another thread, with
+/// `self` as its `group`, and raises `AssertionError`.
 ///
-/// Nor can it be started twice, which in Python raises `RuntimeError`:
-/// [`start`](Self::start) takes the object for good.
+/// A thread cannot be started twice, which raises `RuntimeError` in Python,
+/// because [`start`](Self::start) takes ownership of the object:
 ///
 /// ```compile_fail,E0382
 /// # struct MyThread { num: i32 }
@@ -64,23 +66,21 @@ use std::thread::{self, JoinHandle};
 /// t.start();
 /// ```
 pub trait Thread: Sized + Send + 'static {
-    /// `run`: what the thread does.
+    /// `run`: the code that the thread runs.
     fn run(self);
 
-    /// `start`: runs it in a thread of its own.
+    /// `start`: calls [`run`](Self::run) in a new thread, at the cost of a
+    /// [`thread::spawn`].
     ///
     /// `join` and `is_alive` are [`JoinHandle::join`] and
-    /// [`!is_finished`](JoinHandle::is_finished). A panic in `run` reaches
-    /// `join`, where Python prints the exception and goes on.
+    /// [`!is_finished`](JoinHandle::is_finished). If `run` panics, `join`
+    /// returns the panic as an error; Python prints the exception and goes on.
     ///
-    /// Keep the handle and join it: Python waits at its end for each thread
-    /// that is not a daemon, but when Rust's `main` returns, the process ends
-    /// and the thread with it, wherever it is.
+    /// Keep the handle and join it, because the process ends when `main`
+    /// returns, even in the middle of `run`.
     ///
     /// # Panics
-    /// When the system grants no thread, as [`thread::spawn`] does.
-    ///
-    /// Costs what [`thread::spawn`] costs.
+    /// If the system refuses to start a thread, as [`thread::spawn`] does.
     fn start(self) -> JoinHandle<()> {
         thread::spawn(|| self.run())
     }

@@ -1,4 +1,5 @@
-//! What `shared::asyncio::Queue` promises.
+//! The promises of `shared::asyncio::Queue`, seen from outside.
+//! `tests/model.rs` runs it under a model checker.
 
 #![cfg(feature = "asyncio")]
 #![forbid(unsafe_code)]
@@ -54,7 +55,7 @@ async fn put_waits_for_a_place() {
 }
 
 #[tokio::test]
-async fn who_waits_to_get_is_served_in_order() {
+async fn waiting_gets_are_served_in_order() {
     let _watchdog = watchdog();
     let queue = Queue::new();
     let gets = join_all((0..5).map(|_| queue.get()));
@@ -69,7 +70,7 @@ async fn who_waits_to_get_is_served_in_order() {
 }
 
 #[tokio::test]
-async fn who_waits_to_put_is_served_in_order() {
+async fn waiting_puts_are_served_in_order() {
     let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     queue.put(0).await;
@@ -120,7 +121,7 @@ async fn puts_of_one_task_are_served_in_order() {
         let mut items = Vec::new();
         for _ in 0..9 {
             items.push(consumer.get().await);
-            // Only when all that has a place may be put at once.
+            // Lets the puts run only when there are three free places.
             if items.len() % 3 == 0 {
                 yield_now().await;
             }
@@ -139,8 +140,9 @@ async fn puts_of_one_task_are_served_in_order() {
 }
 
 #[test]
-fn waiting_gets_are_served_in_order_whoever_is_polled_first() {
-    // Each order in which three may be polled, and any one may be dropped.
+fn waiting_gets_are_served_in_order_whichever_is_polled_first() {
+    let _watchdog = watchdog();
+    // Every order of polling three gets, with each of them or none dropped.
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -175,7 +177,8 @@ fn waiting_gets_are_served_in_order_whoever_is_polled_first() {
 }
 
 #[test]
-fn waiting_puts_are_served_in_order_whoever_is_polled_first() {
+fn waiting_puts_are_served_in_order_whichever_is_polled_first() {
+    let _watchdog = watchdog();
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -216,7 +219,7 @@ fn waiting_puts_are_served_in_order_whoever_is_polled_first() {
 }
 
 #[tokio::test]
-async fn a_newcomer_does_not_take_what_was_promised() {
+async fn a_new_call_does_not_take_what_is_reserved_for_a_waiter() {
     let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     let mut first = pin!(queue.get());
@@ -248,10 +251,10 @@ async fn a_cancelled_get_takes_nothing() {
     assert_eq!(while_it_waits.as_mut().now_or_never(), None);
     drop(while_it_waits);
 
-    let mut when_it_was_promised_one = Box::pin(queue.get());
-    assert_eq!(when_it_was_promised_one.as_mut().now_or_never(), None);
+    let mut when_an_item_is_reserved = Box::pin(queue.get());
+    assert_eq!(when_an_item_is_reserved.as_mut().now_or_never(), None);
     queue.put("tea").await;
-    drop(when_it_was_promised_one);
+    drop(when_an_item_is_reserved);
 
     assert_eq!(queue.len(), 1);
     assert_eq!(queue.try_get().unwrap(), "tea");
@@ -272,10 +275,10 @@ async fn a_cancelled_put_puts_nothing() {
     assert_eq!(while_it_waits.as_mut().now_or_never(), None);
     drop(while_it_waits);
 
-    let mut when_it_was_promised_a_place = Box::pin(queue.put("salt"));
-    assert_eq!(when_it_was_promised_a_place.as_mut().now_or_never(), None);
+    let mut when_a_place_is_reserved = Box::pin(queue.put("salt"));
+    assert_eq!(when_a_place_is_reserved.as_mut().now_or_never(), None);
     assert_eq!(queue.get().await, "tea");
-    drop(when_it_was_promised_a_place);
+    drop(when_a_place_is_reserved);
 
     queue.try_put("milk").unwrap();
     assert_eq!(queue.get().await, "milk");
@@ -283,7 +286,7 @@ async fn a_cancelled_put_puts_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancelled_waiter_passes_on_what_it_was_promised() {
+async fn a_cancelled_waiter_passes_its_reservation_on() {
     let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     let mut first = Box::pin(queue.get());
@@ -318,7 +321,7 @@ async fn maxsize_0_is_unbounded() {
 }
 
 #[tokio::test]
-async fn maxsize_is_the_most_it_holds() {
+async fn a_queue_holds_at_most_maxsize_items() {
     let _watchdog = watchdog();
     let queue = Queue::with_maxsize(2);
     assert_eq!(queue.maxsize(), 2);
@@ -333,6 +336,7 @@ async fn maxsize_is_the_most_it_holds() {
 
 #[test]
 fn try_put_hands_the_item_back_if_the_queue_is_full() {
+    let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     queue.try_put("tea".to_string()).unwrap();
     let full = queue.try_put("milk".to_string()).unwrap_err();
@@ -343,6 +347,7 @@ fn try_put_hands_the_item_back_if_the_queue_is_full() {
 
 #[test]
 fn try_get_says_that_the_queue_is_empty() {
+    let _watchdog = watchdog();
     let queue = Queue::<i32>::new();
     let empty: QueueEmpty = queue.try_get().unwrap_err();
     assert_eq!(empty.to_string(), "the queue is empty");
@@ -373,7 +378,7 @@ async fn the_count_rises_at_put_and_falls_at_task_done() {
 }
 
 #[tokio::test]
-async fn what_was_not_put_does_not_count() {
+async fn only_items_that_were_put_count() {
     let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     queue.put("tea").await;
@@ -384,7 +389,7 @@ async fn what_was_not_put_does_not_count() {
 }
 
 #[tokio::test]
-async fn all_who_join_are_woken() {
+async fn every_join_is_woken() {
     let _watchdog = watchdog();
     let queue = Queue::new();
     queue.put("tea").await;
@@ -393,7 +398,7 @@ async fn all_who_join_are_woken() {
 }
 
 #[tokio::test]
-async fn join_returns_though_more_was_put_meanwhile() {
+async fn join_returns_even_if_more_was_put_meanwhile() {
     let _watchdog = watchdog();
     let queue = Queue::new();
     queue.put("tea").await;
@@ -405,7 +410,7 @@ async fn join_returns_though_more_was_put_meanwhile() {
     assert_eq!(queue.join().now_or_never(), None);
 }
 
-/// Eight tasks on threads of their own each put a flag, join, and look at it.
+/// Eight tasks, each on its own thread, put a flag, join, and read the flag.
 #[test]
 fn join_waits_for_what_was_put_before_it() {
     let _watchdog = watchdog();
@@ -441,7 +446,8 @@ fn join_waits_for_what_was_put_before_it() {
 
 #[tokio::test]
 #[should_panic = "task_done() called too many times"]
-async fn one_task_done_too_many_panics_with_the_words_of_python() {
+async fn one_task_done_too_many_panics_with_the_message_of_python() {
+    let _watchdog = watchdog();
     let queue = Queue::new();
     queue.put("tea").await;
     queue.task_done();
@@ -462,7 +468,8 @@ async fn one_task_done_too_many_leaves_the_queue_as_it_was() {
 }
 
 #[test]
-fn it_needs_no_runtime() {
+fn a_queue_needs_no_runtime() {
+    let _watchdog = watchdog();
     let queue = Queue::with_maxsize(1);
     let mut context = Context::from_waker(Waker::noop());
     assert!(pin!(queue.put("tea")).poll(&mut context).is_ready());
@@ -473,7 +480,8 @@ fn it_needs_no_runtime() {
 }
 
 #[test]
-fn it_and_its_futures_can_go_to_other_threads() {
+fn the_queue_and_its_futures_are_send_and_sync() {
+    let _watchdog = watchdog();
     let queue = Queue::<Box<i32>>::new();
     assert_send_sync(&queue);
     assert_send_sync(&queue.get());
@@ -483,6 +491,7 @@ fn it_and_its_futures_can_go_to_other_threads() {
 
 #[test]
 fn debug_shows_the_counts_and_needs_no_debug_of_the_items() {
+    let _watchdog = watchdog();
     struct Opaque;
     let queue = Queue::with_maxsize(3);
     queue.try_put(Opaque).unwrap();
@@ -491,7 +500,7 @@ fn debug_shows_the_counts_and_needs_no_debug_of_the_items() {
     let shown = "Queue { maxsize: 3, len: 1, unfinished: 2, .. }";
     assert_eq!(format!("{queue:?}"), shown);
 
-    /// Uses the queue while it is being shown.
+    /// Uses the queue while `Debug` writes to it.
     struct Writer<'queue>(&'queue Queue<Opaque>, String);
     impl Write for Writer<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -504,7 +513,7 @@ fn debug_shows_the_counts_and_needs_no_debug_of_the_items() {
     assert_eq!(writer.1, shown);
 }
 
-/// Calls its function when it wakes somebody, and again when it is dropped.
+/// A waker that calls its function when it wakes and when it is dropped.
 struct OnWake<F: Fn() + Send + Sync>(F);
 
 impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
@@ -519,9 +528,9 @@ impl<F: Fn() + Send + Sync> Drop for OnWake<F> {
     }
 }
 
-/// What stands for a runtime may use the queue while it wakes a task.
+/// A runtime can use the queue while it wakes a task.
 #[test]
-fn a_waker_may_use_the_queue() {
+fn a_waker_can_use_the_queue() {
     let _watchdog = watchdog();
     let queue = Arc::new(Queue::with_maxsize(2));
     let same = queue.clone();
@@ -556,10 +565,10 @@ fn a_waker_may_use_the_queue() {
     assert!(put.poll(&mut context).is_ready());
 }
 
-/// The waker that a future has stored may be all that keeps a task, and the
-/// task may own another future of the same queue.
+/// A waker may hold the last reference to a task, and the task may own another
+/// future of the same queue.
 #[test]
-fn a_waker_that_is_dropped_may_drop_another_future_of_the_queue() {
+fn a_dropped_waker_can_drop_another_future_of_the_queue() {
     type Get = Pin<Box<dyn Future<Output = i32> + Send>>;
     struct Task(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Option<Get>>);
     impl Wake for Task {
@@ -634,9 +643,9 @@ async fn a_task_that_never_has_to_wait_lets_others_run() {
     assert!(timeout.await.is_err());
 }
 
-/// Four tasks put and four get, and each cancels whatever it has to wait for
-/// once, then tries again.
-async fn nothing_is_lost_or_doubled(maxsize: usize) {
+/// Four tasks put and four get. A call that has to wait is cancelled once and
+/// then repeated.
+async fn no_item_is_lost_or_duplicated(maxsize: usize) {
     const EACH: usize = 1000;
     let queue = Arc::new(Queue::with_maxsize(maxsize));
     let mut tasks = JoinSet::new();
@@ -672,8 +681,8 @@ async fn nothing_is_lost_or_doubled(maxsize: usize) {
     assert!(queue.is_empty());
 }
 
-/// Cancels what is not ready, and lets others run before, so that it may have
-/// been promised what it waits for.
+/// Polls the future once and cancels it if it is not ready. Other tasks run
+/// before that, so an item or a place may be reserved for it when it is dropped.
 async fn unless_cancelled<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let output = future.as_mut().now_or_never();
@@ -684,17 +693,17 @@ async fn unless_cancelled<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_or_doubled_on_one_thread() {
+async fn no_item_is_lost_or_duplicated_on_one_thread() {
     let _watchdog = watchdog();
     for maxsize in [0, 1, 7] {
-        nothing_is_lost_or_doubled(maxsize).await;
+        no_item_is_lost_or_duplicated(maxsize).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_is_lost_or_doubled_on_many_threads() {
+async fn no_item_is_lost_or_duplicated_on_many_threads() {
     let _watchdog = watchdog();
     for maxsize in [0, 1, 7] {
-        nothing_is_lost_or_doubled(maxsize).await;
+        no_item_is_lost_or_duplicated(maxsize).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Is it the same as asyncio? What the asyncio examples rest on, asked of
-//! tokio and of `futures`.
+//! Whether tokio and `futures` behave like asyncio where the asyncio examples
+//! rely on it. The comment on each test begins with the answer.
 //!
 //! Time is paused in these tests: it jumps to the next timer when every task
 //! waits, so a second takes no time and comes out exact.
@@ -19,7 +19,7 @@ use watchdog::watchdog;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the tasks of a test print, as it were.
+/// What the tasks of a test would print.
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<String>>>);
 
@@ -36,9 +36,9 @@ impl Output {
 mod create_task {
     use super::*;
 
-    /// Yes: `create_task` runs nothing yet, `tokio::spawn` neither.
+    /// Yes: neither `create_task` nor `tokio::spawn` runs the task at once.
     #[tokio::test(start_paused = true)]
-    async fn a_task_starts_when_its_creator_waits_not_before() {
+    async fn a_task_starts_only_when_its_creator_waits() {
         let _watchdog = watchdog();
         let output = Output::default();
         let task = tokio::spawn({
@@ -96,9 +96,9 @@ mod create_task {
         assert_eq!(output.lines(), "before");
     }
 
-    /// No: Python may collect a task that nobody holds; tokio runs it.
+    /// No: Python may destroy a task that no variable refers to; tokio runs it.
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_nobody_holds_runs_on() {
+    async fn a_task_whose_handle_is_dropped_runs_on() {
         let _watchdog = watchdog();
         let output = Output::default();
         drop(tokio::spawn({
@@ -121,7 +121,7 @@ mod gather {
         result
     }
 
-    /// Yes: whoever is done first.
+    /// Yes: it does not matter which of them is done first.
     #[tokio::test(start_paused = true)]
     async fn results_come_in_the_order_of_the_arguments() {
         let _watchdog = watchdog();
@@ -129,9 +129,10 @@ mod gather {
         assert_eq!(gathered.await, Ok(vec![3, 1, 2]));
     }
 
-    /// Yes: not the first in the list, and without waiting for the others.
+    /// Yes: the order of the list does not matter, and the other tasks are not
+    /// waited for.
     #[tokio::test(start_paused = true)]
-    async fn the_failure_that_is_first_in_time_is_the_one_seen() {
+    async fn the_failure_that_is_first_in_time_is_returned() {
         let _watchdog = watchdog();
         let start = Instant::now();
         let gathered = try_join_all([after(3, Err(3)), after(1, Err(1)), after(5, Ok(5))]);
@@ -139,8 +140,8 @@ mod gather {
         assert_eq!(start.elapsed().as_secs(), 1);
     }
 
-    /// Yes, if they were spawned: the others run on. Futures that were not are
-    /// dropped, which cancels them, as `TaskGroup` does.
+    /// Yes, if the futures were spawned: the other tasks run on. Futures that
+    /// were not spawned are dropped, which cancels them, as `TaskGroup` does.
     #[tokio::test(start_paused = true)]
     async fn a_failure_leaves_the_other_tasks_alone() {
         let _watchdog = watchdog();
@@ -166,8 +167,8 @@ mod gather {
         assert_eq!(output.lines(), "1 2 3");
     }
 
-    /// No: a Python exception goes through `gather`; a panic is an error of
-    /// the task's `JoinHandle`, and whoever awaits that decides.
+    /// No: `gather` raises the exception of a task. A panic is an error of the
+    /// task's `JoinHandle`, and the code that awaits the handle deals with it.
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_seen_where_the_task_is_awaited() {
         let _watchdog = watchdog();
@@ -200,10 +201,10 @@ mod semaphore {
         assert_eq!(output.lines(), "S0 S1 F0 F1 S2 S3 F2 F3 S4 F4");
     }
 
-    /// Yes: the permit belongs to the waiter from the moment it is given back,
-    /// though the waiter has yet to wake up.
+    /// Yes: a permit that is given back belongs to the waiter at once, even
+    /// before the waiter runs.
     #[tokio::test(start_paused = true)]
-    async fn a_newcomer_does_not_overtake_a_waiter() {
+    async fn a_new_call_does_not_overtake_a_waiter() {
         let _watchdog = watchdog();
         let semaphore = Arc::new(Semaphore::new(1));
         let permit = semaphore.acquire().await.unwrap();
@@ -215,7 +216,7 @@ mod semaphore {
         assert!(semaphore.try_acquire().is_ok());
     }
 
-    /// Yes: the permit that it was given is not lost with it.
+    /// Yes: the permit of the cancelled waiter is not lost.
     #[tokio::test(start_paused = true)]
     async fn cancelling_a_woken_waiter_passes_its_permit_on() {
         let _watchdog = watchdog();

@@ -1,6 +1,6 @@
-//! Tests that call `init` themselves, without `init_tests!`. A child is then
-//! this program run again with all its tests, so what is proven is that they
-//! end: the children of such tests start no others without end.
+//! Tests that call `init` themselves, without `init_tests!`. A child is then this
+//! program run again with all its tests, which start processes in their turn. The
+//! tests show that this ends.
 
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
@@ -15,18 +15,19 @@ use std::{env, process};
 use shared::multiprocessing::{self, Error, Pool, Process};
 use watchdog::watchdog;
 
-/// Names a file with a line for each test that has begun, in any process.
+/// An environment variable with the name of a file, to which each test in each
+/// process appends a line when it begins.
 const LOG: &str = "SHARED_TEST_LOG";
 
-/// More than this many tests begin only where processes are started without
-/// end; their number is kept down then.
-const MOST: usize = 100;
+/// If more tests than this begin, processes are being started without end. The
+/// tests exit then, so that their number does not grow.
+const MAX_TESTS: usize = 100;
 
 fn begin() {
     if let Some(log) = env::var_os(LOG) {
         let mut file = File::options().append(true).open(&log).unwrap();
         writeln!(file, "{}", process::id()).unwrap();
-        if fs::read_to_string(log).unwrap().lines().count() > MOST {
+        if fs::read_to_string(log).unwrap().lines().count() > MAX_TESTS {
             process::exit(3);
         }
     }
@@ -60,7 +61,7 @@ fn a_child_starts_a_child() {
     multiprocessing::init();
     let _watchdog = watchdog();
     fn parent(n: i64) -> i64 {
-        // A target may come to `init` again.
+        // A target may call `init` again.
         multiprocessing::init();
         Process::new(square, (n,)).start().unwrap().join().unwrap()
     }
@@ -68,7 +69,8 @@ fn a_child_starts_a_child() {
     assert_eq!(p.join().unwrap(), 16);
 }
 
-/// Whether it can start one depends on what other tests have done.
+/// Whether this test can start a process depends on whether another test has called
+/// `init` by then.
 #[test]
 fn init_is_not_called_here() {
     begin();
@@ -94,7 +96,7 @@ fn processes_are_not_started_without_end() {
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{threads}: {words}");
         let begun = fs::read_to_string(&log).unwrap().lines().count();
-        assert!((4..=MOST).contains(&begun), "{threads}: {begun}");
+        assert!((4..=MAX_TESTS).contains(&begun), "{threads}: {begun}");
     }
     fs::remove_file(log).unwrap();
 }

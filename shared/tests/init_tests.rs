@@ -1,4 +1,4 @@
-//! Processes in plain tests: `init_tests!` is all that a test crate needs.
+//! Processes in plain `#[test]`s: a test crate needs `init_tests!`, and nothing else.
 
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
@@ -54,7 +54,7 @@ fn children_start_children() {
     assert_eq!(pool.start().unwrap().join().unwrap(), [4, 9]);
 }
 
-/// In modules, too, and with a runtime around the test.
+/// Tests in a module, and with a runtime around them, can start processes, too.
 mod inner {
     use super::*;
 
@@ -70,14 +70,14 @@ mod inner {
     }
 }
 
-/// Says on its stdout that it runs; a child must print this and nothing else.
+/// The test below runs this one, and expects these two lines from the child.
 #[test]
 fn prints_in_a_child() {
     let _watchdog = watchdog();
     let numbers = Queue::new().unwrap();
     let prints = |numbers: &Queue<i64>| {
         println!("printed by a child");
-        // Nor is it captured, as a test's own output is.
+        // `println!` may be captured by a test harness; this never is.
         writeln!(io::stdout(), "written by a child").unwrap();
         numbers.put(square(4)).unwrap();
     };
@@ -90,7 +90,7 @@ fn prints_in_a_child() {
 fn a_child_runs_no_other_test_and_prints_no_report() {
     let _watchdog = watchdog();
     let runs: [&[&str]; 3] = [
-        // As `cargo test`, on one thread, and as `cargo nextest`.
+        // As `cargo test` does, on one thread, and as `cargo nextest` does.
         &["prints_in_a_child", "--test-threads=8"],
         &["prints_in_a_child", "--test-threads=1"],
         &["prints_in_a_child", "--exact", "--nocapture"],

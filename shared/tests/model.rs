@@ -1,32 +1,34 @@
-//! The executor and the asyncio queue under a model checker: Shuttle runs
-//! each test some thousand times, and chooses anew each time who goes on at
-//! each lock, each wake-up and each atomic.
+//! The executor and the asyncio queue under a model checker: Shuttle runs each
+//! test two thousand times, and each time it chooses another order in which the
+//! threads go on at their locks, wake-ups and atomics.
 //!
-//! It is the library's own source, compiled once more over Shuttle's
-//! primitives in place of std's, and over tokio's `Notify` with a switch
-//! before each of its operations, none of which blocks a thread.
+//! The tests compile the library's own source a second time, with Shuttle's
+//! locks and threads in place of std's. Of tokio they use the real `Notify`,
+//! which never blocks a thread, with a point before each operation at which
+//! Shuttle may switch threads.
 
 #![cfg(all(feature = "asyncio", feature = "threading"))]
 #![forbid(unsafe_code)]
 
-// For the library's source, this file is its crate and tokio as well.
+// The source of the library says `crate::sync` and `tokio::sync`; in this test,
+// both mean the module `sync` below.
 extern crate self as tokio;
 extern crate tokio as real_tokio;
 
 #[allow(dead_code, reason = "a model uses part of the library")]
 #[path = "../src/asyncio.rs"]
 mod asyncio;
-#[allow(dead_code, reason = "a model uses part of the library")]
-#[path = "../src/concurrent/futures.rs"]
-mod executor;
+#[allow(dead_code, unused_imports, reason = "a model uses part of the library")]
+#[path = "../src/concurrent/futures/mod.rs"]
+mod concurrent_futures;
 mod watchdog;
 
-/// Stands for tokio's.
+/// Takes the place of `tokio::task`.
 mod task {
     pub use real_tokio::task::coop;
 }
 
-/// Stands for `src/sync.rs`.
+/// Takes the place of `src/sync.rs` and of `tokio::sync`.
 mod sync {
     pub use shuttle::sync::*;
 
@@ -34,8 +36,9 @@ mod sync {
         pub use shuttle::thread::*;
         use std::io;
 
-        /// Shuttle's cannot spawn in a scope, and the system of this one has
-        /// no thread left for certain names.
+        /// Adds two things to Shuttle's `Builder`: it can spawn in a scope, and
+        /// it refuses to start threads with certain names, as a system does
+        /// that has no threads left.
         pub struct Builder(String);
 
         impl Builder {
@@ -69,7 +72,7 @@ mod sync {
 
     use real_tokio::sync::futures::Notified;
 
-    /// Where others may go on.
+    /// A point at which Shuttle may switch to another thread.
     fn switch() {
         atomic::AtomicBool::new(false).load(atomic::Ordering::SeqCst);
     }
@@ -92,16 +95,16 @@ mod sync {
         }
     }
 
-    /// Asks once: in a model, time is what others do meanwhile.
+    /// Calls `ready` only once, because time does not pass in a model.
     pub fn spin_until(ready: impl Fn() -> bool) {
         ready();
     }
 }
 
 use asyncio::Queue;
-use executor::{Error, ThreadPoolExecutor};
+use concurrent_futures::{Error, ThreadPoolExecutor};
 use futures::future::{FutureExt, join};
-use shuttle::future::{block_on, spawn};
+use shuttle::future::{JoinHandle, block_on};
 use shuttle::sync::Barrier;
 use shuttle::sync::mpsc::{self, Receiver, Sender};
 use shuttle::thread;
@@ -112,15 +115,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use watchdog::watchdog;
 
-/// Runs the model in schedules drawn at random, and in ones drawn so that
-/// rare orders of a few events come up often.
+/// Runs the model in random schedules, and in schedules that are drawn so that
+/// rare orders of a few events are likely.
 fn check(model: fn()) {
     let _watchdog = watchdog();
     shuttle::check_random(model, 1_000);
     shuttle::check_pct(model, 1_000, 3);
 }
 
-/// Counts calls. Not a primitive of the model, to leave its schedules alone.
+/// Counts calls. It uses std's atomic, which adds no schedules to the model.
 #[derive(Clone, Default)]
 struct Count(Arc<AtomicUsize>);
 
@@ -211,7 +214,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn calls_that_meet_get_a_thread_each_though_threads_are_asleep() {
+    fn calls_that_meet_at_a_barrier_get_a_thread_each_even_if_threads_sleep() {
         check(|| {
             let executor = ThreadPoolExecutor::new(2);
             // The second time there are two threads, and one may be asleep.
@@ -242,7 +245,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn what_is_cancelled_is_never_called_and_all_else_is() {
+    fn a_call_runs_unless_it_was_cancelled() {
         check(|| {
             let executor = ThreadPoolExecutor::new(1);
             let calls = Count::default();
@@ -277,7 +280,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn submit_beside_shutdown_is_done_or_refused() {
+    fn a_call_submitted_during_shutdown_runs_or_is_rejected() {
         check(|| {
             let executor = ThreadPoolExecutor::new(2);
             thread::scope(|scope| {
@@ -292,7 +295,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn nothing_starts_after_shutdown_cancel_futures_and_nobody_waits_for_ever() {
+    fn after_shutdown_cancel_futures_no_call_starts_and_every_wait_ends() {
         check(|| {
             let executor = ThreadPoolExecutor::new(2);
             let calls = Count::default();
@@ -312,7 +315,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn a_begun_map_that_is_dropped_strands_nobody() {
+    fn the_call_after_a_map_that_is_dropped_half_read_runs() {
         check(|| {
             let executor = ThreadPoolExecutor::new(2);
             let mut results = executor.map(|n| n, 0..4);
@@ -324,7 +327,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn maps_and_shutdowns_may_be_repeated() {
+    fn maps_and_shutdowns_can_be_repeated() {
         check(|| {
             let executor = Arc::new(ThreadPoolExecutor::new(2));
             for _ in 0..2 {
@@ -345,7 +348,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn whoever_waits_for_one_result_is_woken_and_one_gets_it() {
+    fn all_threads_that_wait_for_one_result_wake_and_one_gets_it() {
         check(|| {
             let executor = ThreadPoolExecutor::new(1);
             let future = Arc::new(executor.submit(|| 7));
@@ -361,76 +364,69 @@ mod thread_pool_executor {
         });
     }
 
-    /// Has a call done when it is dropped, and then says so. If a thread of the
+    /// Submits a call when it is dropped, and waits for it. If a thread of the
     /// pool drops it, the call needs another thread.
-    struct Needy(Arc<ThreadPoolExecutor<'static>>, Sender<()>);
+    struct SubmitsOnDrop(Arc<ThreadPoolExecutor<'static>>, Sender<()>);
 
-    impl Needy {
-        fn new(executor: &Arc<ThreadPoolExecutor<'static>>) -> (Self, Receiver<()>) {
-            let (sender, dropped) = mpsc::channel();
-            (Self(executor.clone(), sender), dropped)
-        }
-    }
-
-    impl Drop for Needy {
+    impl Drop for SubmitsOnDrop {
         fn drop(&mut self) {
             assert_eq!(self.0.submit(|| 7).result().unwrap(), 7);
             self.1.send(()).unwrap();
         }
     }
 
+    /// Has `submit` submit a call after which a thread of the pool drops the
+    /// value. That thread must not count as idle while it does.
+    fn assert_dropped_by_a_busy_thread(
+        submit: impl FnOnce(&ThreadPoolExecutor<'static>, SubmitsOnDrop),
+    ) {
+        let executor = Arc::new(ThreadPoolExecutor::new(2));
+        let (sender, dropped) = mpsc::channel();
+        submit(&executor, SubmitsOnDrop(executor.clone(), sender));
+        dropped.recv().unwrap();
+        executor.shutdown();
+        assert!(dropped.recv().is_err(), "it is dropped once");
+    }
+
     #[test]
-    fn a_thread_that_drops_a_result_nobody_wants_is_not_idle() {
+    fn a_thread_that_drops_an_abandoned_result_is_not_idle() {
         check(|| {
-            let executor = Arc::new(ThreadPoolExecutor::new(2));
-            let (needy, dropped) = Needy::new(&executor);
-            drop(executor.submit(move || needy));
-            dropped.recv().unwrap();
-            executor.shutdown();
-            assert!(dropped.recv().is_err(), "it is dropped once");
+            assert_dropped_by_a_busy_thread(|executor, value| {
+                drop(executor.submit(move || value));
+            });
         });
     }
 
     #[test]
     fn a_thread_that_drops_the_result_of_a_map_is_not_idle() {
         check(|| {
-            let executor = Arc::new(ThreadPoolExecutor::new(2));
-            let (needy, dropped) = Needy::new(&executor);
-            drop(executor.map(|needy| needy, [needy]));
-            dropped.recv().unwrap();
-            executor.shutdown();
-            assert!(dropped.recv().is_err(), "it is dropped once");
+            assert_dropped_by_a_busy_thread(|executor, value| {
+                drop(executor.map(|value| value, [value]));
+            });
         });
     }
 
     #[test]
     fn a_thread_that_drops_the_function_of_a_map_is_not_idle() {
         check(|| {
-            let executor = Arc::new(ThreadPoolExecutor::new(2));
-            let (needy, dropped) = Needy::new(&executor);
-            drop(executor.map(move |()| _ = &needy, [()]));
-            dropped.recv().unwrap();
-            executor.shutdown();
-            assert!(dropped.recv().is_err(), "it is dropped once");
+            assert_dropped_by_a_busy_thread(|executor, value| {
+                drop(executor.map(move |()| _ = &value, [()]));
+            });
         });
     }
 
     #[test]
     fn a_thread_that_drops_a_result_with_its_last_callback_is_not_idle() {
         check(|| {
-            let executor = Arc::new(ThreadPoolExecutor::new(2));
-            let (needy, dropped) = Needy::new(&executor);
             let called = Count::default();
-            let future = executor.submit(move || needy);
-            for _ in 0..2 {
-                let called = called.clone();
-                future.add_done_callback(move |_| called.up());
-            }
-            drop(future);
-            dropped.recv().unwrap();
-            executor.shutdown();
+            assert_dropped_by_a_busy_thread(|executor, value| {
+                let future = executor.submit(move || value);
+                for _ in 0..2 {
+                    let called = called.clone();
+                    future.add_done_callback(move |_| called.up());
+                }
+            });
             assert_eq!(called.get(), 2);
-            assert!(dropped.recv().is_err(), "it is dropped once");
         });
     }
 
@@ -458,7 +454,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn map_buffered_beside_shutdown_yields_what_was_submitted() {
+    fn map_buffered_during_shutdown_yields_what_was_submitted() {
         check(|| {
             let executor = Arc::new(ThreadPoolExecutor::new(2));
             let same = executor.clone();
@@ -475,7 +471,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn a_system_without_threads_is_an_error_and_with_few_none() {
+    fn submit_fails_only_if_not_a_single_thread_can_start() {
         check(|| {
             let none = ThreadPoolExecutor::builder().thread_name_prefix("none");
             let executor = none.build();
@@ -492,7 +488,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn nobody_waits_for_ever_when_an_initializer_panics() {
+    fn every_wait_ends_when_an_initializer_panics() {
         check(|| {
             let first = Count::default();
             let executor = ThreadPoolExecutor::builder()
@@ -518,7 +514,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn a_call_that_drops_its_executor_ends_and_so_does_what_is_pending() {
+    fn a_call_can_drop_its_executor_and_pending_calls_still_run() {
         check(|| {
             let executor = Arc::new(ThreadPoolExecutor::new(2));
             let own = Arc::new(Mutex::new(None));
@@ -535,7 +531,7 @@ mod thread_pool_executor {
     }
 
     #[test]
-    fn a_call_may_shut_down_beside_others() {
+    fn several_calls_can_shut_down_their_executor_at_once() {
         check(|| {
             let executor = Arc::new(ThreadPoolExecutor::new(2));
             for _ in 0..2 {
@@ -550,20 +546,29 @@ mod thread_pool_executor {
 mod asyncio_queue {
     use super::*;
 
+    /// Spawns a task that uses the queue.
+    fn spawn<T, F>(
+        queue: &Arc<Queue<T>>,
+        task: impl FnOnce(Arc<Queue<T>>) -> F,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        shuttle::future::spawn(task(queue.clone()))
+    }
+
     #[test]
-    fn every_item_is_got_once_and_join_sees_them_all_done() {
+    fn every_item_is_got_once_and_join_returns_when_all_are_done() {
         check(|| {
             let queue = Arc::new(Queue::with_maxsize(1));
             let producers = [10, 20].map(|n| {
-                let queue = queue.clone();
-                spawn(async move {
+                spawn(&queue, async move |queue| {
                     queue.put(n).await;
                     queue.put(n + 1).await;
                 })
             });
             let consumers = [(); 2].map(|()| {
-                let queue = queue.clone();
-                spawn(async move {
+                spawn(&queue, async |queue| {
                     let items = [queue.get().await, queue.get().await];
                     queue.task_done();
                     queue.task_done();
@@ -590,10 +595,9 @@ mod asyncio_queue {
     fn one_consumer_gets_the_items_of_one_producer_in_order() {
         check(|| {
             let queue = Arc::new(Queue::with_maxsize(2));
-            let producer = queue.clone();
-            spawn(async move {
+            spawn(&queue, async |queue| {
                 for i in 0..4 {
-                    producer.put(i).await;
+                    queue.put(i).await;
                 }
             });
             block_on(async {
@@ -605,17 +609,14 @@ mod asyncio_queue {
     }
 
     #[test]
-    fn a_cancelled_get_loses_no_item_and_strands_nobody() {
+    fn a_cancelled_get_loses_no_item_and_the_other_get_returns() {
         check(|| {
             let queue = Arc::new(Queue::new());
-            let [cancelled, other] = [(); 2].map(|()| {
-                let queue = queue.clone();
-                spawn(async move { queue.get().await })
-            });
-            let producer = queue.clone();
-            let producer = spawn(async move {
-                producer.put(1).await;
-                producer.put(2).await;
+            let [cancelled, other] =
+                [(); 2].map(|()| spawn(&queue, async |queue| queue.get().await));
+            let producer = spawn(&queue, async |queue| {
+                queue.put(1).await;
+                queue.put(2).await;
             });
             cancelled.abort();
             block_on(async {
@@ -630,14 +631,12 @@ mod asyncio_queue {
     }
 
     #[test]
-    fn a_cancelled_put_takes_no_place_and_strands_nobody() {
+    fn a_cancelled_put_takes_no_place_and_the_other_put_returns() {
         check(|| {
             let queue = Arc::new(Queue::with_maxsize(1));
             queue.try_put(0).unwrap();
-            let [cancelled, other] = [1, 2].map(|n| {
-                let queue = queue.clone();
-                spawn(async move { queue.put(n).await })
-            });
+            let [cancelled, other] =
+                [1, 2].map(|n| spawn(&queue, async move |queue| queue.put(n).await));
             cancelled.abort();
             block_on(async {
                 assert_eq!(queue.get().await, 0);
@@ -659,10 +658,9 @@ mod asyncio_queue {
         check(|| {
             let queue = Arc::new(Queue::new());
             let tasks = [(); 2].map(|()| {
-                let queue = queue.clone();
-                spawn(async move {
-                    // Twice, as the notice of one zero may come after the
-                    // other task has put its next item.
+                spawn(&queue, async |queue| {
+                    // Twice, because the notification of one zero may arrive
+                    // after the other task has put its next item.
                     for _ in 0..2 {
                         let done = Count::default();
                         queue.put(done.clone()).await;
@@ -671,11 +669,10 @@ mod asyncio_queue {
                     }
                 })
             });
-            let worker = queue.clone();
-            spawn(async move {
+            spawn(&queue, async |queue| {
                 for _ in 0..4 {
-                    worker.get().await.up();
-                    worker.task_done();
+                    queue.get().await.up();
+                    queue.task_done();
                 }
             });
             block_on(async {
@@ -690,10 +687,9 @@ mod asyncio_queue {
     fn gets_of_one_task_are_served_in_order_whichever_is_polled_first() {
         check(|| {
             let queue = Arc::new(Queue::with_maxsize(2));
-            let producer = queue.clone();
-            spawn(async move {
+            spawn(&queue, async |queue| {
                 for i in 0..4 {
-                    producer.put(i).await;
+                    queue.put(i).await;
                 }
             });
             block_on(async {
@@ -710,14 +706,13 @@ mod asyncio_queue {
     }
 
     #[test]
-    fn what_is_dropped_while_it_waits_may_be_tried_again() {
+    fn a_call_that_is_dropped_while_it_waits_can_be_repeated() {
         check(|| {
             let queue = Arc::new(Queue::with_maxsize(1));
-            let producer = queue.clone();
-            let producer = spawn(async move {
+            let producer = spawn(&queue, async |queue| {
                 for i in 0..3 {
-                    if producer.put(i).now_or_never().is_none() {
-                        producer.put(i).await;
+                    if queue.put(i).now_or_never().is_none() {
+                        queue.put(i).await;
                     }
                 }
             });
@@ -736,24 +731,20 @@ mod asyncio_queue {
     }
 
     #[test]
-    fn a_join_that_is_dropped_does_not_hold_up_the_next() {
+    fn a_dropped_join_does_not_block_the_next_one() {
         check(|| {
             let queue = Arc::new(Queue::new());
             queue.try_put(()).unwrap();
-            let joins = [(); 2].map(|()| {
-                let queue = queue.clone();
-                spawn(async move { queue.join().await })
-            });
+            let [dropped, other] =
+                [(); 2].map(|()| spawn(&queue, async |queue| queue.join().await));
             let worker = queue.clone();
             let worker = thread::spawn(move || worker.task_done());
-            let [dropped, other] = joins;
             dropped.abort();
             block_on(async {
                 other.await.unwrap();
                 queue.join().await;
                 queue.put(()).await;
-                let again = queue.clone();
-                spawn(async move { again.task_done() });
+                spawn(&queue, async |queue| queue.task_done());
                 queue.join().await;
             });
             worker.join().unwrap();
@@ -761,14 +752,11 @@ mod asyncio_queue {
     }
 
     #[test]
-    fn whoever_joins_is_woken() {
+    fn every_join_is_woken() {
         check(|| {
             let queue = Arc::new(Queue::new());
             queue.try_put(()).unwrap();
-            let joins = [(); 2].map(|()| {
-                let queue = queue.clone();
-                spawn(async move { queue.join().await })
-            });
+            let joins = [(); 2].map(|()| spawn(&queue, async |queue| queue.join().await));
             queue.task_done();
             block_on(async {
                 for join in joins {

@@ -1,4 +1,4 @@
-//! What `shared::threading::Thread` promises.
+//! The promises of `shared::threading::Thread`.
 
 #![cfg(feature = "threading")]
 #![forbid(unsafe_code)]
@@ -51,7 +51,7 @@ fn join_waits_for_run() {
     t.join().unwrap();
     assert!(
         sender.send(()).is_err(),
-        "its receiver is gone, as is all it had"
+        "the fields of the thread are dropped"
     );
 }
 
@@ -65,7 +65,7 @@ fn a_panic_in_run_reaches_join() {
 }
 
 #[test]
-fn threads_run_side_by_side() {
+fn threads_run_at_the_same_time() {
     let _watchdog = watchdog();
     let (senders, threads): (Vec<_>, Vec<_>) = (0..5)
         .map(|_| {
@@ -73,7 +73,7 @@ fn threads_run_side_by_side() {
             (sender, Waiter { receiver }.start())
         })
         .unzip();
-    // The other way round than they were started.
+    // In the reverse of the order in which they were started.
     for (sender, t) in senders.iter().zip(threads).rev() {
         sender.send(()).unwrap();
         t.join().unwrap();

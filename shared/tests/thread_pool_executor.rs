@@ -1,4 +1,5 @@
-//! What `shared::concurrent::futures` promises.
+//! The promises of `shared::concurrent::futures`, seen from outside.
+//! `tests/model.rs` runs it under a model checker.
 
 #![cfg(feature = "threading")]
 #![forbid(unsafe_code)]
@@ -24,7 +25,7 @@ fn square(n: i32) -> i32 {
     n * n
 }
 
-/// A call that has started when this returns, and ends when the sender is
+/// Submits a call and waits until it has started. It ends when the sender is
 /// used or dropped.
 fn occupy(executor: &ThreadPoolExecutor) -> (Sender<()>, Future<()>) {
     let (sender, receiver) = channel();
@@ -37,7 +38,7 @@ fn occupy(executor: &ThreadPoolExecutor) -> (Sender<()>, Future<()>) {
     (sender, future)
 }
 
-/// The words of the panic that `function` ends with.
+/// Returns the message of the panic that `function` ends with.
 fn panic_of<T>(function: impl FnOnce() -> T) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(function)) else {
         panic!("it did not panic");
@@ -63,7 +64,7 @@ struct Fragile;
 impl Drop for Fragile {
     fn drop(&mut self) {
         if !thread::panicking() {
-            // Unlike `panic_any`, says nothing.
+            // Unlike `panic_any`, this prints nothing.
             resume_unwind(Box::new(Fragile));
         }
     }
@@ -113,7 +114,8 @@ mod submit {
         let (finish, future) = occupy(&executor);
         thread::scope(|scope| {
             let waits = scope.spawn(|| future.result_timeout(Duration::MAX));
-            // Lets it fall asleep, most of the time; both ways must end.
+            // Most of the time, it falls asleep meanwhile. If it does not, the
+            // test must pass as well.
             thread::park_timeout(MOMENT);
             drop(finish);
             waits.join().unwrap().unwrap();
@@ -164,7 +166,7 @@ mod submit {
     }
 
     #[test]
-    fn a_panic_is_in_its_future_and_kills_no_thread() {
+    fn a_panic_is_returned_by_its_future_and_ends_no_thread() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let before = executor.submit(|| thread::current().id());
@@ -173,9 +175,9 @@ mod submit {
         let value = executor.submit(|| -> () { std::panic::panic_any(7) });
         let after = executor.submit(|| thread::current().id());
 
-        let words = |future: Future<()>| future.result().unwrap_err().to_string();
-        assert_eq!(words(text), "the call panicked: no");
-        assert_eq!(words(formatted), "the call panicked: no 2");
+        let message = |future: Future<()>| future.result().unwrap_err().to_string();
+        assert_eq!(message(text), "the call panicked: no");
+        assert_eq!(message(formatted), "the call panicked: no 2");
         match value.result() {
             Err(Error::Panicked(panic)) => assert!(panic.into_payload().is::<i32>()),
             other => panic!("{other:?}"),
@@ -184,7 +186,7 @@ mod submit {
     }
 
     #[test]
-    fn a_result_that_panics_when_dropped_kills_no_thread() {
+    fn a_result_that_panics_when_dropped_ends_no_thread() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let before = executor.submit(|| thread::current().id());
@@ -196,7 +198,7 @@ mod submit {
     }
 
     #[test]
-    fn a_result_is_dropped_with_the_last_future_if_it_is_there() {
+    fn a_finished_result_is_dropped_with_the_last_future() {
         let _watchdog = watchdog();
         struct Dropper(Sender<ThreadId>);
         impl Drop for Dropper {
@@ -214,7 +216,7 @@ mod submit {
     }
 
     #[test]
-    fn a_result_a_function_and_an_item_may_submit_when_they_are_dropped() {
+    fn results_functions_and_items_can_submit_when_they_are_dropped() {
         let _watchdog = watchdog();
         struct Submitter(Arc<ThreadPoolExecutor<'static>>, Sender<i32>);
         impl Drop for Submitter {
@@ -242,7 +244,7 @@ mod submit {
     }
 
     #[test]
-    fn what_a_call_owns_is_dropped_before_its_result_shows() {
+    fn a_call_drops_what_it_owns_before_its_result_can_be_read() {
         let _watchdog = watchdog();
         let owned = Arc::new(());
         let shared = owned.clone();
@@ -257,7 +259,7 @@ mod cancel {
     use super::*;
 
     #[test]
-    fn only_what_has_not_started_can_be_cancelled() {
+    fn only_a_call_that_has_not_started_can_be_cancelled() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (finish, running) = occupy(&executor);
@@ -267,7 +269,7 @@ mod cancel {
 
         assert!(!running.cancel() && !running.cancelled() && !running.done());
         assert!(pending.cancel() && pending.cancelled() && pending.done());
-        assert!(pending.cancel(), "it is still cancelled");
+        assert!(pending.cancel(), "it stays cancelled");
         assert!(!pending.running());
         drop(finish);
         running.result().unwrap();
@@ -281,14 +283,15 @@ mod cancel {
     }
 
     #[test]
-    fn cancelling_wakes_whoever_waits() {
+    fn cancelling_wakes_a_waiting_thread() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (_finish, _running) = occupy(&executor);
         let pending = executor.submit(|| ());
         thread::scope(|scope| {
             let waits = scope.spawn(|| pending.result());
-            // Lets it fall asleep, most of the time; both ways must end.
+            // Most of the time, it falls asleep meanwhile. If it does not, the
+            // test must pass as well.
             assert!(matches!(
                 pending.result_timeout(MOMENT),
                 Err(Error::Timeout)
@@ -355,7 +358,7 @@ mod add_done_callback {
     }
 
     #[test]
-    fn a_callback_that_panics_stops_nobody() {
+    fn a_callback_that_panics_stops_neither_other_callbacks_nor_the_thread() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (finish, future) = occupy(&executor);
@@ -366,7 +369,7 @@ mod add_done_callback {
         future.result().unwrap();
         let thread = called.recv().expect("the next callback is called");
         let after = executor.submit(|| thread::current().id());
-        assert_eq!(after.result().unwrap(), thread, "the thread lives");
+        assert_eq!(after.result().unwrap(), thread, "the thread goes on");
 
         future.add_done_callback(|_| panic!("in a late callback"));
     }
@@ -384,7 +387,7 @@ mod add_done_callback {
         drop(finish);
         let thread = called.recv().expect("the next callback is called");
         let after = executor.submit(|| thread::current().id());
-        assert_eq!(after.result().unwrap(), thread, "the thread lives");
+        assert_eq!(after.result().unwrap(), thread, "the thread goes on");
 
         future.add_done_callback(|_| resume_unwind(Box::new(Fragile)));
         let fragile = executor.submit(|| Fragile);
@@ -463,7 +466,7 @@ mod map {
     }
 
     #[test]
-    fn map_yields_in_order_though_the_calls_end_in_reverse() {
+    fn map_yields_in_order_even_if_the_calls_end_in_reverse() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(3);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| channel::<()>()).unzip();
@@ -478,7 +481,7 @@ mod map {
         let mut results = executor.map(waits, receivers.into_iter().enumerate());
         for (i, sender) in senders.into_iter().enumerate().rev() {
             drop(sender);
-            // The next may end only when this one has.
+            // The next one may end only after this one.
             while ends.lock().unwrap().last() != Some(&i) {
                 thread::yield_now();
             }
@@ -500,7 +503,7 @@ mod map {
     }
 
     #[test]
-    fn what_was_mapped_runs_though_nobody_reads_it() {
+    fn the_calls_of_a_map_run_even_if_it_is_never_read() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let (_finish, _running) = occupy(&executor);
@@ -512,7 +515,7 @@ mod map {
     }
 
     #[test]
-    fn map_delivers_the_results_before_a_failing_one_then_its_panic() {
+    fn map_yields_the_results_before_a_failing_one_then_its_panic() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (wait, waits) = channel::<()>();
@@ -536,14 +539,14 @@ mod map {
         assert_eq!(panic_of(|| results.next()), "item 2");
         assert_eq!(results.next(), None);
 
-        // Item 3 may have started by then; what follows it has not.
+        // Item 3 may have started by then, but none after it.
         drop(wait);
         executor.shutdown();
         assert!(ran.load(Ordering::Relaxed) <= 4);
     }
 
     #[test]
-    fn a_begun_map_drops_what_has_not_started_when_it_is_dropped() {
+    fn dropping_a_begun_map_cancels_the_calls_that_have_not_started() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (wait, waits) = channel::<()>();
@@ -560,16 +563,16 @@ mod map {
         );
         assert_eq!(results.next(), Some(0));
         drop(results);
-        // All but the one that may be running.
+        // All items but one, which may be in a running call.
         assert_eq!(dropped.iter().take(99).count(), 99);
         drop(wait);
         executor.shutdown();
     }
 
     #[test]
-    fn map_takes_items_that_say_they_are_more_than_there_can_be() {
-        struct Liar(i32);
-        impl Iterator for Liar {
+    fn map_accepts_items_with_an_impossible_size_hint() {
+        struct WrongHint(i32);
+        impl Iterator for WrongHint {
             type Item = i32;
 
             fn next(&mut self) -> Option<i32> {
@@ -583,8 +586,8 @@ mod map {
         }
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
-        assert!(executor.map(square, Liar(3)).eq([4, 1, 0]));
-        let mut buffered = executor.map_buffered(square, Liar(3), usize::MAX);
+        assert!(executor.map(square, WrongHint(3)).eq([4, 1, 0]));
+        let mut buffered = executor.map_buffered(square, WrongHint(3), usize::MAX);
         assert_eq!(buffered.size_hint(), (3, Some(3)));
         assert!(buffered.by_ref().eq([4, 1, 0]));
     }
@@ -599,7 +602,7 @@ mod map {
     }
 
     #[test]
-    fn values_that_panic_when_dropped_stop_nobody() {
+    fn values_that_panic_when_dropped_stop_no_other_call() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let thread = executor.submit(|| thread::current().id());
@@ -630,7 +633,7 @@ mod map {
         drop(panics);
 
         let (finish, _busy) = occupy(&executor);
-        let refused = executor.map(|item| item, [Fragile, Fragile, Fragile]);
+        let rejected = executor.map(|item| item, [Fragile, Fragile, Fragile]);
         let cancelled = executor.submit({
             let captured = Fragile;
             move || _ = &captured
@@ -638,8 +641,8 @@ mod map {
         cancelled.cancel();
         let last = executor.submit(|| thread::current().id());
         drop(finish);
-        assert_eq!(last.result().unwrap(), thread, "the thread lives");
-        drop(refused);
+        assert_eq!(last.result().unwrap(), thread, "the thread goes on");
+        drop(rejected);
 
         let (finish, _busy) = occupy(&executor);
         let cancelled = executor.map(|item| item, [Fragile, Fragile, Fragile]);
@@ -715,9 +718,9 @@ mod map_buffered {
         assert!(squares.take(100).eq((0..100).map(square)));
     }
 
-    /// Items may also be of a kind that no other thread could read.
+    /// The calling thread reads the items, so they need not be `Send`.
     #[test]
-    fn items_are_read_as_results_are() {
+    fn items_are_read_only_as_fast_as_results() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let read = Rc::new(Cell::new(0));
@@ -730,11 +733,11 @@ mod map_buffered {
             assert_eq!(read.get(), 10.min(5 + i));
         }
         assert_eq!(results.next(), None);
-        assert_eq!(Rc::strong_count(&read), 1, "what is at its end is dropped");
+        assert_eq!(Rc::strong_count(&read), 1, "exhausted items are dropped");
     }
 
     #[test]
-    fn so_many_calls_run_ahead_and_no_more() {
+    fn exactly_buffersize_calls_run_ahead() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(8);
         let (sender, started) = channel();
@@ -748,7 +751,7 @@ mod map_buffered {
         assert_eq!(first, [0, 1, 2]);
         for i in 0..20 {
             assert_eq!(results.next(), Some(i));
-            assert_eq!(started.recv().unwrap(), i + 3, "without a further `next`");
+            assert_eq!(started.recv().unwrap(), i + 3, "without another `next`");
         }
         drop(results);
         executor.shutdown();
@@ -756,7 +759,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn once_begun_dropping_it_drops_what_has_not_started() {
+    fn dropping_it_once_begun_cancels_the_calls_that_have_not_started() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (wait, waits) = channel::<()>();
@@ -778,7 +781,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn what_was_submitted_runs_though_nobody_reads_it() {
+    fn submitted_calls_run_even_if_it_is_never_read() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (finish, _busy) = occupy(&executor);
@@ -789,7 +792,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn it_delivers_the_results_before_a_failing_one_then_its_panic() {
+    fn it_yields_the_results_before_a_failing_one_then_its_panic() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let call = |i| match i {
@@ -809,7 +812,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn shutdown_ends_it_in_words_after_what_was_submitted() {
+    fn after_shutdown_it_yields_what_was_submitted_then_panics_with_the_error() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(2);
         let read = Cell::new(0);
@@ -817,12 +820,12 @@ mod map_buffered {
         let mut results = executor.map_buffered(square, items, 3);
         executor.shutdown();
         assert_eq!(results.by_ref().take(3).collect::<Vec<_>>(), [0, 1, 4]);
-        let words = Error::Shutdown.to_string();
-        assert_eq!(panic_of(|| results.next()), words);
+        let message = Error::Shutdown.to_string();
+        assert_eq!(panic_of(|| results.next()), message);
         assert_eq!((results.next(), read.get()), (None, 4));
         let late = panic_of(|| drop(executor.map_buffered(square, 0.., 3)));
-        assert_eq!(late, words);
-        // No lock is left poisoned.
+        assert_eq!(late, message);
+        // No lock is poisoned.
         assert!(matches!(
             executor.submit(|| ()).result(),
             Err(Error::Shutdown)
@@ -830,10 +833,11 @@ mod map_buffered {
     }
 
     #[test]
-    fn a_buffersize_of_0_is_refused_in_words() {
+    fn a_buffersize_of_0_panics_with_a_message() {
+        let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
-        let words = panic_of(|| drop(executor.map_buffered(square, 0.., 0)));
-        assert_eq!(words, "buffersize must be greater than 0");
+        let message = panic_of(|| drop(executor.map_buffered(square, 0.., 0)));
+        assert_eq!(message, "buffersize must be greater than 0");
     }
 
     #[test]
@@ -850,7 +854,7 @@ mod map_buffered {
     }
 
     #[test]
-    fn values_that_panic_when_dropped_stop_nobody() {
+    fn values_that_panic_when_dropped_stop_no_other_call() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let items = || std::iter::repeat_with(|| Fragile);
@@ -869,8 +873,7 @@ mod shutdown {
         static ENDED: Mutex<Option<Dropped>> = const { Mutex::new(None) };
     }
 
-    /// As many calls as there are threads, each of which tells when its
-    /// thread ends.
+    /// Starts that many threads, each of which sends when it ends.
     fn watch_ends(executor: &ThreadPoolExecutor, threads: usize) -> Receiver<()> {
         let (sender, ended) = channel();
         let barrier = Barrier::new(threads);
@@ -910,7 +913,7 @@ mod shutdown {
     }
 
     #[test]
-    fn everybody_who_shuts_down_waits() {
+    fn every_concurrent_shutdown_waits() {
         let _watchdog = watchdog();
         let executor = &ThreadPoolExecutor::new(1);
         let (finish, future) = occupy(executor);
@@ -927,7 +930,7 @@ mod shutdown {
     }
 
     #[test]
-    fn shutdown_nowait_does_not_wait_and_what_was_submitted_runs() {
+    fn shutdown_nowait_does_not_wait_and_submitted_calls_run() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (finish, running) = occupy(&executor);
@@ -939,7 +942,7 @@ mod shutdown {
     }
 
     #[test]
-    fn shutdown_cancel_futures_cancels_what_is_pending() {
+    fn shutdown_cancel_futures_cancels_pending_calls() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(1);
         let (finish, running) = occupy(&executor);
@@ -972,8 +975,8 @@ mod shutdown {
         executor.shutdown_cancel_futures();
         drop(wait);
         assert_eq!(results.next(), Some(0));
-        let words = panic_of(|| results.next());
-        assert_eq!(words, Error::Cancelled.to_string());
+        let message = panic_of(|| results.next());
+        assert_eq!(message, Error::Cancelled.to_string());
         drop(results);
         assert_eq!(starts.iter().count(), 0);
     }
@@ -985,10 +988,10 @@ mod shutdown {
         executor.shutdown();
         let future = executor.submit(|| square(3));
         assert!(future.done() && !future.cancelled());
-        let words = "cannot schedule new futures after shutdown";
-        assert_eq!(future.result().unwrap_err().to_string(), words);
+        let message = "cannot schedule new futures after shutdown";
+        assert_eq!(future.result().unwrap_err().to_string(), message);
         let map = || drop(executor.map(square, [1, 2, 3]));
-        assert_eq!(panic_of(map), words);
+        assert_eq!(panic_of(map), message);
     }
 
     #[test]
@@ -1028,17 +1031,17 @@ mod shutdown {
     }
 
     #[test]
-    fn an_executor_that_is_dropped_by_a_panic_waits_for_its_calls() {
+    fn an_executor_dropped_by_a_panic_waits_for_its_calls() {
         let _watchdog = watchdog();
         let (sender, futures) = channel();
-        let words = panic_of(|| {
+        let message = panic_of(|| {
             let executor = ThreadPoolExecutor::new(2);
             for i in 0..100 {
                 sender.send(executor.submit(move || square(i))).unwrap();
             }
             panic!("no");
         });
-        assert_eq!(words, "no");
+        assert_eq!(message, "no");
         let futures: Vec<_> = futures.try_iter().collect();
         assert!(futures.len() == 100 && futures.iter().all(Future::done));
     }
@@ -1059,13 +1062,14 @@ mod threads {
     }
 
     #[test]
-    fn zero_workers_are_refused_in_words() {
-        let words = panic_of(|| ThreadPoolExecutor::new(0));
-        assert_eq!(words, "max_workers must be greater than 0");
+    fn zero_workers_panic_with_a_message() {
+        let _watchdog = watchdog();
+        let message = panic_of(|| ThreadPoolExecutor::new(0));
+        assert_eq!(message, "max_workers must be greater than 0");
     }
 
     #[test]
-    fn three_calls_in_a_row_use_one_thread() {
+    fn calls_in_a_row_use_one_thread() {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(4);
         let threads: HashSet<ThreadId> = (0..3)
@@ -1088,7 +1092,7 @@ mod threads {
         fourth.result().unwrap();
     }
 
-    /// Waits for the test when it is dropped, having told it.
+    /// Tells the test when it is dropped, and then waits for it.
     struct Slow(Sender<()>, Receiver<()>);
 
     impl Drop for Slow {
@@ -1098,8 +1102,8 @@ mod threads {
         }
     }
 
-    /// Has `submit` submit something of which a thread drops the `Slow`. While
-    /// it does, each of the other threads can be had for another call.
+    /// Has `submit` submit a call after which a thread of the pool drops the
+    /// `Slow`. Meanwhile, each of the other threads can run a call.
     fn assert_busy_while_it_drops(submit: impl FnOnce(&ThreadPoolExecutor, Slow)) {
         let _watchdog = watchdog();
         let executor = ThreadPoolExecutor::new(4);
@@ -1137,7 +1141,7 @@ mod threads {
     }
 
     #[test]
-    fn a_thread_that_drops_what_a_cancelled_call_owned_is_not_idle() {
+    fn a_thread_that_drops_a_cancelled_call_is_not_idle() {
         assert_busy_while_it_drops(|executor, slow| {
             let futures: Vec<_> = (0..4).map(|_| occupy(executor)).collect();
             let cancelled = executor.submit(move || drop(slow));
@@ -1165,7 +1169,8 @@ mod threads {
                 );
                 if begun {
                     assert!(results.next().unwrap().is_none());
-                    assert_eq!(started.recv(), Ok(()), "or it would be dropped");
+                    // A call that has not started would be cancelled.
+                    assert_eq!(started.recv(), Ok(()));
                 }
                 drop(results);
                 drop(sender);
@@ -1186,7 +1191,8 @@ mod threads {
                     0..3,
                 );
                 if read {
-                    // The last result shows when the function is dropped.
+                    // The last result can be read only after the function
+                    // has been dropped.
                     results.take(2).for_each(drop);
                 }
             });
@@ -1204,7 +1210,7 @@ mod threads {
     }
 
     #[test]
-    fn max_workers_is_what_python_takes_unless_set() {
+    fn max_workers_defaults_to_what_python_takes() {
         let _watchdog = watchdog();
         let cores = thread::available_parallelism().unwrap().get();
         let executor = ThreadPoolExecutor::builder().build();
@@ -1248,9 +1254,10 @@ mod threads {
     }
 
     #[test]
-    fn a_name_that_no_thread_can_have_is_refused_in_words() {
-        let words = panic_of(|| ThreadPoolExecutor::builder().thread_name_prefix("a\0b"));
-        assert_eq!(words, "thread_name_prefix contains a NUL");
+    fn a_thread_name_prefix_with_a_nul_panics_with_a_message() {
+        let _watchdog = watchdog();
+        let message = panic_of(|| ThreadPoolExecutor::builder().thread_name_prefix("a\0b"));
+        assert_eq!(message, "thread_name_prefix must not contain a NUL");
     }
 
     #[test]
@@ -1290,14 +1297,14 @@ mod threads {
         let mut results = executor.map(square, 0..3);
         drop(fail);
 
-        let words = "a thread initializer failed, the thread pool is not usable anymore";
+        let message = "a thread initializer failed, the thread pool is not usable anymore";
         for future in pending {
-            assert_eq!(future.result().unwrap_err().to_string(), words);
+            assert_eq!(future.result().unwrap_err().to_string(), message);
         }
-        assert_eq!(panic_of(|| results.next()), words);
+        assert_eq!(panic_of(|| results.next()), message);
         let later = executor.submit(|| ());
         assert!(matches!(later.result(), Err(Error::Broken)));
-        assert_eq!(panic_of(|| drop(executor.map(square, 0..3))), words);
+        assert_eq!(panic_of(|| drop(executor.map(square, 0..3))), message);
     }
 
     #[test]
@@ -1312,7 +1319,7 @@ mod threads {
         executor.shutdown();
     }
 
-    /// A scope panics if one of its threads does.
+    /// If the thread panicked, its scope would panic too.
     #[test]
     fn an_initializer_may_panic_when_it_is_dropped() {
         let _watchdog = watchdog();
@@ -1381,7 +1388,7 @@ mod threads {
 mod debug {
     use super::*;
 
-    /// Uses what is shown while it is shown.
+    /// Uses the shown value while that writes to it.
     struct Writer<F>(String, F);
 
     impl<F: Fn()> Write for Writer<F> {
@@ -1417,12 +1424,12 @@ mod debug {
         assert_eq!(shown(&finished), "Future { state: Finished }");
         assert!(finished.result().is_ok());
         assert_eq!(shown(&finished), "Future { state: Taken }");
-        let refused = executor.submit(|| Opaque);
-        assert_eq!(shown(&refused), "Future { state: Shutdown }");
+        let rejected = executor.submit(|| Opaque);
+        assert_eq!(shown(&rejected), "Future { state: Shutdown }");
     }
 
     #[test]
-    fn an_executor_shows_its_threads_and_its_backlog_though_somebody_shuts_it_down() {
+    fn an_executor_shows_its_threads_and_its_backlog_even_during_shutdown() {
         let _watchdog = watchdog();
         let builder = ThreadPoolExecutor::builder()
             .max_workers(1)
@@ -1440,7 +1447,7 @@ mod debug {
         assert_eq!(shown(), format!("{head}queued: 1, state: Open, .. }}"));
         thread::scope(|scope| {
             let shuts_down = scope.spawn(|| executor.shutdown());
-            // It waits for the call by then, or is about to.
+            // When this ends, `shutdown` waits for the call or is about to.
             while !matches!(
                 executor.submit(|| ()).result_timeout(Duration::ZERO),
                 Err(Error::Shutdown)

@@ -29,7 +29,7 @@ pub fn workers(n: usize) -> Result<f64> {
     })
 }
 
-/// Maps `n` numbers on a warm pool, as many `times`.
+/// Maps `n` numbers on a warm pool, repeated `times` times.
 fn map_on(
     workers: usize,
     times: usize,
@@ -77,7 +77,7 @@ pub fn apply(n: usize) -> Result<f64> {
     })
 }
 
-/// Maps 20 000 people on a warm pool, as many `times`.
+/// Maps 20 000 people on a warm pool, repeated `times` times.
 pub fn map_people(times: usize) -> Result<f64> {
     const PEOPLE: i64 = 20_000;
     let pool = Pool::new(2)?;
@@ -116,7 +116,7 @@ pub fn imap_lines(_: usize) -> Result<f64> {
     })
 }
 
-/// The same, with all lines in memory.
+/// Counts the words of a whole file whose lines are all in memory.
 pub fn map_lines(_: usize) -> Result<f64> {
     let pool = Pool::new(2)?;
     assert_eq!(pool.apply(square, (3,))?, 9);

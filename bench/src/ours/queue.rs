@@ -122,13 +122,13 @@ fn bytes_through(q: &Queue<Vec<u8>>, size: usize, n: usize) -> Result<f64> {
     Ok(elapsed)
 }
 
-/// Bounded, so that the producer may be no more than 8 MiB ahead.
+/// The bound lets the producer be at most 8 MiB ahead.
 pub fn bounded_mebibytes(n: usize) -> Result<f64> {
     bytes_through(&Queue::with_maxsize(8)?, MEBIBYTE, n)
 }
 
-/// Steady traffic. The queue has no bound, so all that holds it down to little
-/// memory is its own behaviour; the items are 256 MiB altogether.
+/// Steady traffic of 256 MiB. The queue has no bound, so how much memory it takes
+/// depends on nothing but its own behaviour.
 pub fn bytes_of_size(size: usize) -> Result<f64> {
     let n = (256 * MEBIBYTE / size).clamp(8, 1_000_000);
     bytes_through(&Queue::new()?, size, n)

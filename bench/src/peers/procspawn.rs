@@ -8,8 +8,8 @@ use crate::common::Result;
 use crate::inputs::square;
 use crate::timing::per_operation;
 
-/// Each task in flight takes four file descriptors, so more of them than this
-/// would run out of descriptors.
+/// The number of tasks in flight. Each of them takes four file descriptors, so
+/// with more tasks the process would run out of descriptors.
 const IN_FLIGHT: usize = 64;
 
 pub fn start(n: usize) -> Result<f64> {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! # Python
-//! 200 runs, 3 different outputs, the most frequent one in 192
+//! 200 runs, distinct outputs: 3, most frequent: 192
 //! 6 lost an update
 //! process 4711, with children, 61.204 ms
 //!     58.310  shared_num: 10
@@ -211,7 +211,7 @@ impl Display for Runs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} runs, {} different outputs, the most frequent one in {}",
+            "{} runs, distinct outputs: {}, most frequent: {}",
             self.count, self.outputs, self.most_equal
         )?;
         if let Some((finding, count)) = self.found {
@@ -347,8 +347,8 @@ impl FromStr for Runs {
         }
         Ok(Runs {
             count: between(count, "", " runs")?.parse()?,
-            outputs: between(outputs, "", " different outputs")?.parse()?,
-            most_equal: between(most_equal, "the most frequent one in ", "")?.parse()?,
+            outputs: between(outputs, "distinct outputs: ", "")?.parse()?,
+            most_equal: between(most_equal, "most frequent: ", "")?.parse()?,
             found,
             pid: pid.parse()?,
             forked: children == "with children",

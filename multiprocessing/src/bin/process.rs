@@ -3,8 +3,8 @@
 //! Python: `process.py`
 //! Run: `cargo run -p multiprocessing --bin process`
 //! Differs:
-//! - If a worker fails, `join` returns an error, and with it `main` fails.
-//!   Python's `join` returns as ever, and the program exits 0.
+//! - If a worker panics, `join` returns an error, and `?` ends `main` with it.
+//!   Python's `join` returns as always, and the program exits with 0.
 
 use shared::multiprocessing::{self, Process};
 use std::process;
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let mut processes = Vec::new();
     for i in 0..5 {
         let p = Process::new(worker, (i,));
-        // `start` returns the process that can be joined.
+        // `start` takes `p` and returns the running process, to be joined.
         processes.push(p.start()?);
     }
 

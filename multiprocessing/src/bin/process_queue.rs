@@ -6,13 +6,14 @@
 //! - An item is in the queue when `put` returns, so `is_empty` is exact. In
 //!   Python a thread writes it to a pipe later; until then `empty` may be true.
 //! - `p1.join` needs no consumer. In Python it deadlocks if the items take more
-//!   than the pipe's 64 KiB, because the producer waits until some are got.
+//!   than the pipe's 64 KiB: the producer cannot exit before all are written.
 
 use shared::multiprocessing::{self, Process, Queue};
 
 fn producer(q: &Queue<i32>) {
     for i in 0..5 {
-        // A panic is what an exception is in Python: it ends the process.
+        // If `put` fails, `unwrap` panics, which ends the process as an
+        // exception does in Python.
         q.put(i).unwrap();
         println!("Produced {i}");
     }

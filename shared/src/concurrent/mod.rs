@@ -1,3 +1,3 @@
-//! Python's `concurrent` package.
+//! Python's `concurrent` package, which has only one module.
 
 pub mod futures;

@@ -1,5 +1,29 @@
-//! How values become bytes, and how the handles among them cross over: as
-//! their descriptors, beside the bytes.
+//! Values as bytes, and the handles among them as descriptors.
+//!
+//! A *handle* is a [`Value`](super::Value), an [`Array`](super::Array), a
+//! [`Queue`](super::Queue) or a [`Connection`](super::Connection): it refers to
+//! memory or to a socket that several processes use.
+//!
+//! What is sent of a call to another process:
+//!
+//! - Of the target: the offset of its [`entry`](super::entry), and nothing else.
+//! - Of an argument: its bytes, in the [`format`](super::format) of this crate. Of a
+//!   reference, the bytes of what it refers to.
+//! - Of a handle, as an argument or deep inside one: a duplicate of its descriptor,
+//!   which travels beside the bytes, and among the bytes its number in the list of
+//!   descriptors.
+//!
+//! A handle cannot be an item of a queue or an argument of a pool's task, because
+//! these go through shared memory, which cannot carry a descriptor. Messages and
+//! results could carry one, but follow the same rule.
+//!
+//! A handle is encoded by serde, which calls it from within the code of other
+//! types and passes it nothing but a serializer of an unknown type. So the list of
+//! descriptors is in a thread-local variable, `HANDLES`, while a value is encoded
+//! or decoded. It is filled by [`collect_handles`] and read in
+//! [`provide_handles`].
+//!
+//! Every module that sends values is above this one; below it is the format.
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::{Cell, RefCell};
@@ -16,13 +40,7 @@ use super::error::{Error, system};
 use super::format::{Decoder, Encoder, Fault};
 use super::memory::too_large;
 
-thread_local! {
-    /// The descriptors beside the bytes that are being encoded or decoded in
-    /// this thread; `None` where handles may not go.
-    static HANDLES: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
-}
-
-/// Appends the bytes of `value`.
+/// Appends the bytes of `value` to `buffer`.
 pub(super) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(), Error> {
     encode_next(value, &mut Encoder::new(buffer))
 }
@@ -34,10 +52,10 @@ pub(super) fn encode_next<T: Serialize + ?Sized>(
 ) -> Result<(), Error> {
     encoder
         .value(value)
-        .map_err(|fault| Error::Encode(told_of::<T>(fault)))
+        .map_err(|fault| Error::Encode(with_type::<T>(fault)))
 }
 
-/// Takes a value off the front of `bytes`.
+/// Decodes the value at the front of `bytes`, and removes its bytes.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Error> {
     let mut decoder = decoder::<T>(bytes)?;
     let value = decode_next(&mut decoder)?;
@@ -45,53 +63,53 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Error>
     Ok(value)
 }
 
-/// The stream of values that `bytes` are, `T` among them.
+/// Starts to decode a stream of values; an error names the type `T`.
 pub(super) fn decoder<T>(bytes: &[u8]) -> Result<Decoder<'_>, Error> {
-    Decoder::new(bytes).map_err(unreadable::<T>)
+    Decoder::new(bytes).map_err(decode_error::<T>)
 }
 
-/// Takes the next value out of a stream.
+/// Decodes the next value of a stream.
 pub(super) fn decode_next<'de, T: Deserialize<'de>>(
     decoder: &mut Decoder<'de>,
 ) -> Result<T, Error> {
-    decoder.value().map_err(unreadable::<T>)
+    decoder.value().map_err(decode_error::<T>)
 }
 
-/// Takes the next values out of a stream, as many as the tuple has.
+/// Decodes the next values of a stream, as many as the tuple has.
 pub(super) fn decode_args<T: DeserializeOwned>(decoder: &mut Decoder<'_>) -> Result<T, Error> {
-    decoder.tuple().map_err(unreadable::<T>)
+    decoder.tuple().map_err(decode_error::<T>)
 }
 
-/// Refuses what follows the last value of a stream.
+/// Returns an error if anything follows the last value of a stream.
 pub(super) fn expect_end<T>(decoder: &Decoder<'_>) -> Result<(), Error> {
     match decoder.rest().len() {
         0 => Ok(()),
         more => Err(Error::Decode(format!(
-            "{}: {more} bytes too many",
+            "{}: {more} bytes are left over",
             type_name::<T>()
         ))),
     }
 }
 
-fn unreadable<T>(fault: Fault) -> Error {
-    Error::Decode(told_of::<T>(fault))
+fn decode_error<T>(fault: Fault) -> Error {
+    Error::Decode(with_type::<T>(fault))
 }
 
-/// What serde said, and of which type.
-fn told_of<T: ?Sized>(fault: Fault) -> String {
+/// What serde said, after the name of the type.
+fn with_type<T: ?Sized>(fault: Fault) -> String {
     format!("{}: {fault}", type_name::<T>())
 }
 
-/// Goes through the types whose values are their own bytes in a message.
+/// Calls a macro with all types that have their own bytes as a whole message.
 macro_rules! for_each_number {
     ($do:ident) => {
         $do! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 }
     };
 }
 
-/// The whole of a message, in `buffer` if it has to be encoded. A number, and a
-/// vector of numbers, are their own bytes: to encode them one by one would cost
-/// more than all the rest.
+/// The bytes of a whole message; those in `buffer` if it has to be encoded. A
+/// number and a vector of numbers are sent as their own bytes, because encoding
+/// them one by one would cost more than all the rest of sending them.
 pub(super) fn encode_message<'a, T: Serialize + 'static>(
     value: &'a T,
     buffer: &'a mut Vec<u8>,
@@ -113,30 +131,31 @@ pub(super) fn encode_message<'a, T: Serialize + 'static>(
     Ok(buffer)
 }
 
-/// The value of a whole message, which may be moved out of `buffer`.
+/// The value of a whole message. It may take `buffer` itself.
 pub(super) fn decode_message<T: DeserializeOwned + 'static>(
     buffer: &mut Vec<u8>,
 ) -> Result<T, Error> {
-    if let Some(bytes) = is(|| mem::take(buffer)) {
+    // A `Vec<u8>` is the buffer.
+    if let Some(bytes) = same_type(|| mem::take(buffer)) {
         return Ok(bytes);
     }
     check_memory("a value", buffer.len())?;
-    let no_number = || {
+    let wrong_length = || {
         let (name, len) = (type_name::<T>(), buffer.len());
-        Error::Decode(format!("{name}: {len} bytes are none"))
+        Error::Decode(format!("{name}: the message has {len} bytes"))
     };
     macro_rules! from_bytes {
         ($($number:ty)*) => {
             $(if TypeId::of::<T>() == TypeId::of::<$number>() {
-                let number = try_pod_read_unaligned::<$number>(buffer).map_err(|_| no_number())?;
-                return is(|| number).ok_or_else(no_number);
+                let number = try_pod_read_unaligned::<$number>(buffer).map_err(|_| wrong_length())?;
+                return same_type(|| number).ok_or_else(wrong_length);
             }
             if TypeId::of::<T>() == TypeId::of::<Vec<$number>>() {
                 if !buffer.len().is_multiple_of(size_of::<$number>()) {
-                    return Err(no_number());
+                    return Err(wrong_length());
                 }
                 let numbers: Vec<$number> = pod_collect_to_vec(buffer);
-                return is(|| numbers).ok_or_else(no_number);
+                return same_type(|| numbers).ok_or_else(wrong_length);
             })*
         };
     }
@@ -147,8 +166,8 @@ pub(super) fn decode_message<T: DeserializeOwned + 'static>(
     Ok(value)
 }
 
-/// The value that `make` returns, if it is a `T`.
-fn is<T: 'static, U: 'static>(make: impl FnOnce() -> U) -> Option<T> {
+/// The value that `make` returns, as a `T`, if `T` and `U` are the same type.
+fn same_type<T: 'static, U: 'static>(make: impl FnOnce() -> U) -> Option<T> {
     if TypeId::of::<T>() != TypeId::of::<U>() {
         return None;
     }
@@ -158,9 +177,11 @@ fn is<T: 'static, U: 'static>(make: impl FnOnce() -> U) -> Option<T> {
         .take()
 }
 
-/// Refuses to decode so many bytes where memory is short, because std would end
-/// the process. It asks once for as much as a vector takes that grows to this
-/// size.
+/// Returns an error if there is too little memory to decode `len` bytes.
+///
+/// While a value is decoded, std's collections grow, and if there is no memory for
+/// that, they abort the process. So this asks once, beforehand, for as much as a
+/// vector may take that grows to this size.
 pub(super) fn check_memory(what: &str, len: usize) -> Result<(), Error> {
     const LARGE: usize = 1 << 20;
     if len > LARGE {
@@ -172,7 +193,8 @@ pub(super) fn check_memory(what: &str, len: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lends this thread's buffer, empty, so that not every message allocates one.
+/// Lends this thread's buffer, empty, so that not every message allocates one. A
+/// buffer that has become large is not kept.
 pub(super) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     const KEEP: usize = 64 * 1024;
     thread_local!(static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
@@ -185,46 +207,59 @@ pub(super) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     result
 }
 
-/// Allows handles in this thread until it is dropped, a panic included.
-struct Handles(Option<Vec<Option<OwnedFd>>>);
+thread_local! {
+    /// The descriptors of the value that this thread is encoding or decoding;
+    /// `None` where a handle is not allowed.
+    static HANDLES: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+}
 
-impl Handles {
+/// Allows handles in this thread until it is dropped, also by a panic.
+struct HandleScope {
+    /// What `HANDLES` was before, because one scope may be inside another: a value
+    /// may start a process while it is encoded.
+    before: Option<Vec<Option<OwnedFd>>>,
+}
+
+impl HandleScope {
     fn allow(handles: Vec<Option<OwnedFd>>) -> Self {
-        Handles(HANDLES.replace(Some(handles)))
+        HandleScope {
+            before: HANDLES.replace(Some(handles)),
+        }
     }
 }
 
-impl Drop for Handles {
+impl Drop for HandleScope {
     fn drop(&mut self) {
-        HANDLES.set(self.0.take());
+        HANDLES.set(self.before.take());
     }
 }
 
-/// Runs `encode`; the handles that it encodes give their descriptors.
-pub(super) fn with_handles<R>(
+/// Runs `encode`, and returns the descriptors of the handles that it encodes, too.
+pub(super) fn collect_handles<R>(
     encode: impl FnOnce() -> Result<R, Error>,
 ) -> Result<(R, Vec<OwnedFd>), Error> {
-    let _scope = Handles::allow(Vec::new());
+    let _scope = HandleScope::allow(Vec::new());
     let result = encode()?;
     let handles = HANDLES.take().unwrap_or_default();
     Ok((result, handles.into_iter().flatten().collect()))
 }
 
 /// Runs `decode`; the handles that it decodes take these descriptors.
-pub(super) fn from_handles<R>(handles: Vec<OwnedFd>, decode: impl FnOnce() -> R) -> R {
-    let _scope = Handles::allow(handles.into_iter().map(Some).collect());
+pub(super) fn provide_handles<R>(handles: Vec<OwnedFd>, decode: impl FnOnce() -> R) -> R {
+    let _scope = HandleScope::allow(handles.into_iter().map(Some).collect());
     decode()
 }
 
-/// From here on handles may not go, until the scope ends as well.
+/// Allows no more handles in the current scope, and closes the descriptors that
+/// were not used: the arguments are decoded, and the target comes next.
 pub(super) fn forbid_handles() {
     HANDLES.set(None);
 }
 
-const ELSEWHERE: &str =
-    "a handle goes to a process as an argument when it starts, and in no other way";
+const HANDLE_NOT_ALLOWED: &str = "a Value, Array, Queue or Connection can only be sent when a \
+     process starts, as an argument of Process::new or of a pool's initializer";
 
-/// Encodes a handle as the place of its descriptor among all.
+/// Encodes a handle as the index of its descriptor.
 pub(super) fn serialize_handle<S: Serializer>(
     handle: &impl AsFd,
     serializer: S,
@@ -232,7 +267,7 @@ pub(super) fn serialize_handle<S: Serializer>(
     let index: Result<u32, Error> = HANDLES.with_borrow_mut(|handles| {
         let handles = handles
             .as_mut()
-            .ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))?;
+            .ok_or_else(|| Error::InvalidInput(HANDLE_NOT_ALLOWED.into()))?;
         handles.push(Some(
             handle.as_fd().try_clone_to_owned().map_err(system("dup"))?,
         ));
@@ -244,7 +279,7 @@ pub(super) fn serialize_handle<S: Serializer>(
     }
 }
 
-/// Decodes a handle with `open`, from its descriptor.
+/// Decodes the index of a descriptor, and makes a handle of it with `open`.
 pub(super) fn deserialize_handle<'de, D: Deserializer<'de>, R>(
     deserializer: D,
     open: impl FnOnce(OwnedFd) -> Result<R, Error>,
@@ -252,7 +287,7 @@ pub(super) fn deserialize_handle<'de, D: Deserializer<'de>, R>(
     let index = u32::deserialize(deserializer)? as usize;
     let fd = HANDLES.with_borrow_mut(|handles| handles.as_mut()?.get_mut(index)?.take());
     let handle = fd
-        .ok_or_else(|| Error::InvalidInput(ELSEWHERE.into()))
+        .ok_or_else(|| Error::InvalidInput(HANDLE_NOT_ALLOWED.into()))
         .and_then(open);
     handle.map_err(D::Error::custom)
 }

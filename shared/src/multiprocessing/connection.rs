@@ -1,3 +1,8 @@
+//! Pipes: typed messages between two ends.
+//!
+//! An end is a [`socket`](super::socket) whose messages the [`codec`]
+//! encodes and decodes.
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,31 +18,31 @@ use super::socket::Socket;
 /// One end of a pipe: `multiprocessing.connection.Connection`, which sends `S`
 /// and receives `R`.
 ///
-/// A handle: clones, and what a child process gets as an argument, are the
-/// same end. It is closed when the last of them is dropped; only then, and
-/// when the processes that have it are dead, does the other end see it. So
-/// give an end away rather than lend it.
+/// Clones of a `Connection` are the same end, and so is what a child process gets
+/// as an argument. An end is closed when no process has it any more, and only then
+/// does the other end receive [`Error::Eof`]. So give an end away rather than
+/// lend it: an end that its giver keeps is never closed by the receiver's death.
 ///
-/// A message arrives whole or not at all, and at one process, also when several
-/// processes send or receive at one end. Messages of one thread keep their order.
+/// Several processes may send or receive at one end. A message is received whole
+/// or not at all, by one of them. Messages of one thread keep their order.
 ///
 /// # What it costs
 ///
-/// One descriptor in each process that has it, no address space, and in the
-/// system at most some 200 KiB for messages that are not received yet, after
-/// which `send` waits for room, as Python's does. A message of up to 32 KiB costs
-/// one system call to send and two to receive. A larger one is streamed while it
-/// is received, which takes a second descriptor for that time, at both ends.
+/// An end takes one descriptor in each process that has it, and no address space.
+/// The system keeps at most some 200 KiB of messages that have not been received
+/// yet; then `send` waits for room, as Python's does. A message of up to 32 KiB
+/// costs one system call to send and two to receive. A larger one is streamed
+/// while it is received, which takes another descriptor at both ends for that time.
 pub struct Connection<S, R> {
     socket: Arc<Socket>,
     types: PhantomData<fn(S) -> R>,
 }
 
-/// Makes a pipe with two ends: `multiprocessing.Pipe()`. The left one sends
-/// what the right one receives, and the reverse.
+/// Makes a pipe: `multiprocessing.Pipe()`. Its left end sends `S` and receives
+/// `R`, and its right end the reverse.
 ///
 /// # Errors
-/// The system has no descriptors left.
+/// [`Error::System`] if the system has no descriptors left.
 ///
 /// ```
 /// use shared::multiprocessing::pipe;
@@ -58,14 +63,14 @@ pub fn pipe<S, R>() -> Result<(Connection<S, R>, Connection<R, S>), Error> {
 }
 
 impl<S: Serialize + 'static, R> Connection<S, R> {
-    /// Sends a message; waits for room when the other end does not read:
-    /// `conn.send(obj)`.
+    /// Sends a message: `conn.send(obj)`. Waits for room if the other end does
+    /// not receive.
     ///
     /// # Errors
     /// [`Error::BrokenPipe`] if the other end is closed, or if the process that
-    /// was receiving the message has died; [`Error::Encode`]; [`Error::System`]
-    /// if the system, or the receiver of a large message, lacks memory or
-    /// descriptors.
+    /// was receiving the message has died; [`Error::Encode`] if the message
+    /// cannot be encoded; [`Error::System`] if the system, or the receiver of a
+    /// large message, lacks memory or descriptors.
     pub fn send(&self, message: S) -> Result<(), Error> {
         self.send_until(message, None)
     }
@@ -73,8 +78,8 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// Sends a message, but waits no longer than `timeout` for room.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Error::Timeout`]. A large message that had
-    /// been begun is discarded by the other end; others can follow it.
+    /// As [`send`](Self::send), and [`Error::Timeout`]. If a large message has been
+    /// sent in part by then, the other end discards it; others can follow it.
     pub fn send_timeout(&self, message: S, timeout: Duration) -> Result<(), Error> {
         self.send_until(message, deadline(timeout))
     }
@@ -93,8 +98,9 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
     /// # Errors
     /// [`Error::Eof`] if the other end is closed and all that it sent has been
     /// received; [`Error::Decode`] if the message cannot be decoded, or if there
-    /// is not as much memory as it takes. It is gone, and the next one can be
-    /// received.
+    /// is too little memory for it: that message is lost, and the next one can be
+    /// received; [`Error::System`] if this process has no descriptor left for a
+    /// large message, which can then be received later.
     pub fn recv(&self) -> Result<R, Error> {
         self.recv_until(None)
     }
@@ -116,11 +122,13 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
 }
 
 impl<S, R> Connection<S, R> {
-    /// Whether there is something to receive, be it the end: `conn.poll(d)`.
-    /// Waits no longer than the timeout; without one, `poll(None)`, for ever.
+    /// Waits until there is something to receive, but no longer than the timeout,
+    /// and returns whether there is: `conn.poll(timeout)`. `poll(None)` waits
+    /// without a limit. The end of the connection counts, too: `recv` then returns
+    /// [`Error::Eof`].
     ///
     /// # Errors
-    /// The system refuses.
+    /// [`Error::System`] if the system cannot wait, for lack of memory.
     pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> Result<bool, Error> {
         self.socket.poll_message(timeout.into().and_then(deadline))
     }

@@ -1,3 +1,8 @@
+//! What can go wrong. At the bottom: every other module uses it.
+//!
+//! [`Error`] is for users. [`Failure`] is what a child reports of itself, without
+//! its PID, which the parent knows.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
@@ -5,30 +10,31 @@ use std::{fmt, io};
 use nix::errno::Errno;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Everything that can go wrong in this module: Python's `queue.Empty`,
-/// `EOFError`, `TimeoutError` and their kin, and what Python cannot say, the
-/// way in which a process ended.
+/// Everything that can go wrong in this module: what Python raises, such as
+/// `queue.Empty`, `EOFError` and `TimeoutError`, and what Python leaves to
+/// `exitcode`, how a process ended without a result.
 ///
-/// It can be part of what a target returns, as in `Result<T, Error>`.
+/// It can itself be sent, so a target may return a `Result<T, Error>`.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Error {
-    /// [`init`](super::init) was not called, so a child would run `main` again;
-    /// or, in tests, [`init_tests`](super::init_tests) was not written.
+    /// [`init`](super::init) was not called in `main`, or in tests
+    /// [`init_tests`](super::init_tests) is missing. Python's `RuntimeError` about
+    /// the "bootstrapping phase".
     #[error(
         "call shared::multiprocessing::init() first in main; in tests, \
          write shared::multiprocessing::init_tests!(); once in the crate"
     )]
     NotInitialized,
 
-    /// The target panicked, as an exception in Python.
+    /// The target panicked, which stands for an exception in Python.
     #[error("process {pid} panicked at {location}: {message}")]
     Panicked {
-        /// The process it ran in.
+        /// The process in which it ran.
         pid: u32,
-        /// What was said.
+        /// The message of the panic.
         message: String,
-        /// The place as `file:line:column`.
+        /// The place of the panic, `file:line:column`.
         location: String,
         /// The stack at the panic.
         backtrace: String,
@@ -44,8 +50,9 @@ pub enum Error {
     },
 
     /// The process exited before the result of its target was sent. Either the
-    /// target did not return, or it closed the socket to the parent process, as
-    /// `close_range(3, ..)` does; then the process says so on its stderr.
+    /// target called `exit`, or it closed the socket to the parent process, as
+    /// `close_range(3, ..)` does; then the process says so on its stderr. Or the
+    /// child's `main` returned without a call of [`init`](super::init).
     #[error("process {pid} exited with code {code} before its result was sent")]
     Exited {
         /// The process.
@@ -54,11 +61,11 @@ pub enum Error {
         code: i32,
     },
 
-    /// The process ended, and how is unknown, because something else in this
-    /// program collected its exit status. The cause is that SIGCHLD is ignored,
-    /// or that other code waits for every child, as `waitpid(-1)` does.
+    /// The process ended without a result, and how it ended is unknown, because
+    /// something else in this program collected its exit status: SIGCHLD is
+    /// ignored, or other code waits for every child, as `waitpid(-1)` does.
     #[error(
-        "process {pid} ended before its result was sent, and how is unknown: \
+        "process {pid} ended before its result was sent, and how it ended is unknown: \
          something else collected its exit status (SIGCHLD is ignored, or other \
          code in this program waits for every child)"
     )]
@@ -67,20 +74,23 @@ pub enum Error {
         pid: u32,
     },
 
-    /// The process came to [`init`](super::init), but could not run its target.
+    /// The process called [`init`](super::init), but could not run its target, for
+    /// lack of descriptors or memory.
     #[error("process {pid} cannot start: {reason}")]
     ChildStart {
         /// The process.
         pid: u32,
-        /// What it met.
+        /// What went wrong in it.
         reason: String,
     },
 
-    /// A value could not be encoded for another process.
+    /// A value could not be encoded for another process: the name of its type, and
+    /// what serde said.
     #[error("cannot encode {0}")]
     Encode(String),
 
-    /// The bytes of a value could not be decoded.
+    /// The bytes of a value could not be decoded: the name of its type, and what
+    /// serde said.
     #[error("cannot decode {0}")]
     Decode(String),
 
@@ -88,11 +98,11 @@ pub enum Error {
     #[error("corrupt {0}")]
     Corrupt(String),
 
-    /// Nothing is there to get: `queue.Empty`.
+    /// The queue has no item: `queue.Empty`.
     #[error("the queue is empty")]
     Empty,
 
-    /// There is no room: `queue.Full`.
+    /// The queue has no room for another item: `queue.Full`.
     #[error("the queue is full")]
     Full,
 
@@ -100,7 +110,8 @@ pub enum Error {
     #[error("timed out")]
     Timeout,
 
-    /// The other end is closed and all it sent has been read: `EOFError`.
+    /// The other end is closed, and all that it sent has been received:
+    /// `EOFError`.
     #[error("the other end is closed")]
     Eof,
 
@@ -116,7 +127,7 @@ pub enum Error {
     #[error("the pool was terminated")]
     Terminated,
 
-    /// A pool's workers cannot start.
+    /// A pool's workers cannot start, or its initializer failed.
     #[error("a worker cannot start: {0}")]
     WorkerStart(
         #[source]
@@ -131,17 +142,17 @@ pub enum Error {
     /// The system refused: `OSError`.
     #[error("{call}: {source}")]
     System {
-        /// What was asked of it.
-        #[serde(deserialize_with = "name_of_a_call")]
+        /// The system call, or what it was to do.
+        #[serde(deserialize_with = "call_name")]
         call: Call,
-        /// What it answered. In another process it has the same number, or the
-        /// same words if it has none.
-        #[serde(with = "number_or_words")]
+        /// What the system answered. In another process it has the same number, or
+        /// the same text if it has no number.
+        #[serde(with = "number_or_text")]
         source: io::Error,
     },
 }
 
-/// Names what the system was asked, for `map_err`.
+/// Adds the name of the system call to its error, in `map_err`.
 pub(super) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Error {
     move |source| Error::System {
         call,
@@ -149,12 +160,12 @@ pub(super) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -
     }
 }
 
-/// Under a name, or serde would take the text from the message, where it does
-/// not stay.
+/// The name of a system call. It is an alias, because for a field of the type
+/// `&'static str` serde's derive would demand that the message lives as long.
 type Call = &'static str;
 
-/// There are few, so each is kept once for the rest of the process.
-fn name_of_a_call<'de, D: Deserializer<'de>>(from: D) -> Result<Call, D::Error> {
+/// Decodes the name of a call. There are few, so each is leaked once.
+fn call_name<'de, D: Deserializer<'de>>(from: D) -> Result<Call, D::Error> {
     static CALLS: Mutex<BTreeSet<Call>> = Mutex::new(BTreeSet::new());
     let name = String::deserialize(from)?;
     let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,6 +179,7 @@ fn name_of_a_call<'de, D: Deserializer<'de>>(from: D) -> Result<Call, D::Error> 
     })
 }
 
+/// Encodes what an `Arc` contains; serde does this only with its feature `rc`.
 mod pointed_to {
     use super::*;
 
@@ -180,7 +192,7 @@ mod pointed_to {
     }
 }
 
-mod number_or_words {
+mod number_or_text {
     use super::*;
 
     pub fn serialize<S: Serializer>(error: &io::Error, to: S) -> Result<S::Ok, S::Error> {
@@ -190,7 +202,7 @@ mod number_or_words {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<io::Error, D::Error> {
         Ok(match Result::<i32, String>::deserialize(from)? {
             Ok(number) => io::Error::from_raw_os_error(number),
-            Err(words) => io::Error::other(words),
+            Err(text) => io::Error::other(text),
         })
     }
 }
@@ -202,7 +214,8 @@ fn signal_name(signal: i32) -> impl fmt::Display {
     }
 }
 
-/// The part of [`Error`] that a child can report of itself.
+/// Why a child has no result, as it reports it to its parent. An end by a signal
+/// or by `exit` is not among these, because then the child reports nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Failure {
     Panicked {
@@ -226,8 +239,8 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The failure of the process `pid`.
-    pub(super) fn of(self, pid: u32) -> Error {
+    /// The error for the failure of the process `pid`.
+    pub(super) fn into_error(self, pid: u32) -> Error {
         match self {
             Failure::Panicked {
                 message,

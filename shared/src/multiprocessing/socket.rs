@@ -1,17 +1,47 @@
-//! Messages over a pair of Unix sockets of the type SEQPACKET, which keeps the
-//! boundaries of packets. A message that is too large for a packet is written to
-//! a memfd if its sender must not wait for a reader, and else streamed through a
-//! pair of sockets of its own, so that those of two senders cannot mix, and only
-//! the process that has received its beginning can read the rest.
+//! Messages over a pair of Unix sockets: bytes, and descriptors beside them.
+//!
+//! A parent and its child have such a pair, and so have the two ends of a pipe.
+//! Several processes and threads may send and receive at one end. A message is
+//! received whole or not at all, by one of them.
+//!
+//! # How a message is framed
+//!
+//! The sockets have the type SEQPACKET, which keeps the boundaries of packets, so
+//! that two senders cannot mix theirs. A message is one packet if it can be:
+//!
+//! ```text
+//! packet = header u32 | up to 32 KiB of the body    + up to 250 descriptors
+//! header = how many descriptors the whole message has, and perhaps one bit:
+//!   IN_MEMFD   the body is in a memfd, the first descriptor
+//!   STREAMED   here is the length, a u64, and the beginning of the body; the
+//!              rest comes from a socket, the only descriptor
+//! ```
+//!
+//! More descriptors than one packet can carry follow in packets without a body.
+//!
+//! # Where large messages go
+//!
+//! There are two ways, because only one of the two senders may wait for its reader.
+//!
+//! [`Socket::send`] is for a start message and for a child's report, whose sender
+//! must not wait for a reader: a parent starts a child before it knows whether the
+//! child will ever read, and reads the report after the child's end. So a large
+//! body is written to a memfd, which has room for all of it.
+//!
+//! [`Socket::send_streamed`] is for a pipe, whose sender has to wait when nobody
+//! reads, or unread messages would fill the memory. So a large body is streamed
+//! through another pair of sockets, made for this message alone. Only the process
+//! that has received its beginning can read the rest. If the sender dies or gives
+//! up half way, the stream ends early; the receiver discards that message and goes
+//! on with the next one.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read};
-use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -24,36 +54,36 @@ use nix::sys::socket::{
 use nix::{cmsg_space, sys::socket};
 
 use super::error::{Error, system};
-use super::memory::{anonymous_file, is_past, mistaken, poll, reserve, spin, too_large, wait_on};
+use super::memory::{anonymous_file, is_past, mistaken, poll, reserve, spin, too_large};
+use super::timed_mutex::TimedMutex;
 
-/// How many bytes of a message go in its packet.
+/// The most bytes of a body that go in a packet.
 const INLINE: usize = 32 * 1024;
 
-/// How many descriptors go with a packet; the limit of the system is 253.
+/// The most descriptors that go with a packet. The system's limit is 253.
 const FDS: usize = 250;
 
-/// A packet begins with a number: how many descriptors the message has in all,
-/// and one of two bits. This one says that the first descriptor is a memfd with
-/// the body of the message.
-const IN_FILE: u32 = 1 << 31;
+/// A bit of the header: the body is in a memfd, the first descriptor.
+const IN_MEMFD: u32 = 1 << 31;
 
-/// This bit says that the packet holds the length and the beginning of the body,
-/// and that the first descriptor is a stream from which the rest comes.
+/// A bit of the header: the packet holds the body's length and its beginning; the
+/// descriptor is the stream from which the rest comes.
 const STREAMED: u32 = 1 << 30;
 
-/// One end of a connection.
-pub(super) struct Socket {
-    fd: OwnedFd,
-    /// One thread at a time sends, so that messages keep their order.
-    sending: Turns<()>,
-    /// One thread at a time receives. What it had received of a streamed
-    /// message when its time was over is kept for the next one.
-    receiving: Turns<Option<Incoming>>,
+/// How many descriptors the message with this header has.
+fn count(header: u32) -> usize {
+    (header & !(IN_MEMFD | STREAMED)) as usize
 }
 
-thread_local! {
-    /// Where packets are received.
-    static PACKET: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// One end of a pair of sockets.
+pub(super) struct Socket {
+    fd: OwnedFd,
+    /// One thread at a time sends, so that messages arrive in the order in which
+    /// their sending began.
+    sending: TimedMutex<()>,
+    /// One thread at a time receives. If its time is up in the middle of a
+    /// streamed message, what it has received is kept here for the next one.
+    receiving: TimedMutex<Option<Incoming>>,
 }
 
 fn pair(kind: SockType) -> Result<(OwnedFd, OwnedFd), Error> {
@@ -67,7 +97,7 @@ impl Socket {
         Ok((left.into(), right.into()))
     }
 
-    /// The socket that a descriptor belongs to, if it belongs to one.
+    /// The socket of a descriptor that came from another process.
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
         match getsockopt(&fd, sockopt::SockType) {
             Ok(SockType::SeqPacket) => Ok(fd.into()),
@@ -75,36 +105,46 @@ impl Socket {
         }
     }
 
-    /// Sends a message and its descriptors. It never waits for a reader, unless
-    /// hundreds of messages are unread.
+    /// Waits until `deadline` for the socket to be ready, or its peer gone.
+    pub(super) fn poll(&self, flags: PollFlags, deadline: Option<Instant>) -> Result<bool, Error> {
+        poll(&mut [PollFd::new(self.fd.as_fd(), flags)], deadline)
+    }
+}
+
+// Sending.
+
+impl Socket {
+    /// Sends a message with descriptors, a large one in a memfd. It waits for a
+    /// reader only if hundreds of messages are unread.
     pub(super) fn send(&self, body: &[u8], fds: &[OwnedFd]) -> Result<(), Error> {
         let file;
         let mut raw: Vec<RawFd> = Vec::new();
-        let mut kind = fds.len() as u32;
+        let mut header = fds.len() as u32;
         let inline = if body.len() <= INLINE {
             body
         } else {
             file = anonymous_file(body.len() as u64)?;
             file.write_all_at(body, 0).map_err(system("write"))?;
             raw.push(file.as_raw_fd());
-            kind = (kind + 1) | IN_FILE;
+            header = (header + 1) | IN_MEMFD;
             &[][..]
         };
         raw.extend(fds.iter().map(AsRawFd::as_raw_fd));
         let (first, more) = raw.split_at(raw.len().min(FDS));
-        self.send_packet(kind, &[inline], first, None)?;
+        self.send_packet(header, &[inline], first, None)?;
         more.chunks(FDS)
             .try_for_each(|fds| self.send_packet(0, &[], fds, None))
     }
 
-    /// Sends a message; waits until `deadline` for room, and for the reader of a
-    /// large one. If that is not sent whole by then, the other end discards it.
+    /// Sends a message, a large one by a stream. It waits until `deadline` for
+    /// room, and for the reader of a large one. If that cannot be sent whole by
+    /// then, the other end discards it.
     pub(super) fn send_streamed(
         &self,
         body: &[u8],
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
-        let _turn = self.sending.begin(deadline)?;
+        let _guard = self.sending.lock(deadline)?;
         if body.len() <= INLINE {
             return self.send_packet(0, &[body], &[], deadline);
         }
@@ -113,137 +153,176 @@ impl Socket {
         let (beginning, rest) = body.split_at(INLINE - len.len());
         let parts = [&len, beginning];
         self.send_packet(STREAMED | 1, &parts, &[theirs.as_raw_fd()], deadline)?;
+        // Only the receiver has its end now, so that its death is noticed.
         drop(theirs);
-        stream(&ours, rest, deadline)
+        send_rest(&ours, rest, deadline)
     }
 
     fn send_packet(
         &self,
-        kind: u32,
+        header: u32,
         body: &[&[u8]],
         fds: &[RawFd],
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
-        let kind = kind.to_ne_bytes();
-        let mut packet = [IoSlice::new(&kind), IoSlice::new(&[]), IoSlice::new(&[])];
+        let header = header.to_ne_bytes();
+        let mut packet = [IoSlice::new(&header), IoSlice::new(&[]), IoSlice::new(&[])];
         for (place, part) in packet[1..].iter_mut().zip(body) {
             *place = IoSlice::new(part);
         }
         let rights = [ControlMessage::ScmRights(fds)];
         let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
-        retry(deadline, self.fd.as_fd(), |flags| {
-            sendmsg::<()>(self.fd.as_raw_fd(), &packet, rights, flags, None)
-        })
-        .map(drop)
-        .map_err(|error| error.unwrap_or_else(|errno| sending_failed(errno, "sendmsg")))
+        let attempt = |flags| sendmsg::<()>(self.fd.as_raw_fd(), &packet, rights, flags, None);
+        let failed = |errno| send_error(errno, "sendmsg");
+        send_until(deadline, self.fd.as_fd(), attempt, failed).map(drop)
     }
+}
 
+/// Sends the rest of a message through its stream.
+fn send_rest(stream: &OwnedFd, mut rest: &[u8], deadline: Option<Instant>) -> Result<(), Error> {
+    while !rest.is_empty() {
+        let attempt = |flags| send(stream.as_raw_fd(), rest, flags);
+        // A receiver that lacks memory leaves a byte before it closes its end.
+        let failed = |errno| match recv(stream.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
+            Ok(1) => system("receiving, in the other process")(Errno::ENOMEM),
+            _ => send_error(errno, "send"),
+        };
+        let sent = send_until(deadline, stream.as_fd(), attempt, failed)?;
+        rest = &rest[sent..];
+    }
+    Ok(())
+}
+
+/// Calls `attempt` with the flags for sending until it succeeds, until `deadline`
+/// is past, or until it fails for good, with the error that `failed` makes.
+fn send_until(
+    deadline: Option<Instant>,
+    fd: BorrowedFd<'_>,
+    mut attempt: impl FnMut(MsgFlags) -> nix::Result<usize>,
+    failed: impl FnOnce(Errno) -> Error,
+) -> Result<usize, Error> {
+    let mut flags = MsgFlags::MSG_NOSIGNAL;
+    if deadline.is_some() {
+        flags |= MsgFlags::MSG_DONTWAIT;
+    }
+    loop {
+        match attempt(flags) {
+            Ok(sent) => return Ok(sent),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                if !poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], deadline)? {
+                    return Err(Error::Timeout);
+                }
+            }
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+}
+
+fn send_error(errno: Errno, call: &'static str) -> Error {
+    match errno {
+        Errno::EPIPE | Errno::ECONNRESET => Error::BrokenPipe,
+        errno => system(call)(errno),
+    }
+}
+
+// Receiving. A packet with descriptors is looked at twice before it is taken. Its
+// header says how much room the descriptors need, and receiving a copy of them shows
+// whether this process may open as many. If not, the message stays in the socket and
+// can be received later. A packet without descriptors is looked at once.
+
+thread_local! {
+    /// Where packets are received.
+    static PACKET: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Socket {
     /// Receives the next message into `body`, which is empty, and returns its
-    /// descriptors; waits for one until `deadline`. A message that cannot be had
-    /// yet, for want of time or of descriptors, can be received later.
+    /// descriptors. It waits for one until `deadline`. After [`Error::Timeout`], or
+    /// if this process has no descriptors left, the message can be received later.
     pub(super) fn recv(
         &self,
         body: &mut Vec<u8>,
         deadline: Option<Instant>,
     ) -> Result<Vec<OwnedFd>, Error> {
-        let mut partial = self.receiving.begin(deadline)?;
+        let mut partial = self.receiving.lock(deadline)?;
         loop {
             if let Some(incoming) = &mut *partial {
-                let read = incoming.read(deadline);
-                if matches!(read, Err(Error::Timeout)) {
+                let is_whole = incoming.read(deadline);
+                if matches!(is_whole, Err(Error::Timeout)) {
                     return Err(Error::Timeout);
                 }
                 let incoming = partial.take().expect("it was there just now");
-                // If its sender has died or given up, the next message counts.
-                if read? {
+                if is_whole? {
                     *body = incoming.body;
                     return Ok(Vec::new());
                 }
+                // Its sender has died or given up. The next message counts.
             }
-            let Some((kind, fds)) = self.try_recv(body)? else {
+            let Some((header, fds)) = self.try_recv(body)? else {
                 self.wait(deadline)?;
                 continue;
             };
-            if kind & STREAMED == 0 {
-                return self.complete(kind, body, fds, deadline);
+            if header & STREAMED == 0 {
+                return self.complete(header, body, fds, deadline);
             }
             *partial = Some(Incoming::new(body, fds)?);
             body.clear();
         }
     }
 
-    /// Receives a packet, if one is there, into `body`.
-    fn try_recv(&self, body: &mut Vec<u8>) -> Result<Option<(u32, Vec<OwnedFd>)>, Error> {
-        let mut kind = [0; 4];
-        if !self.peek(&mut kind)? {
-            return Ok(None);
-        }
-        let count = count(u32::from_ne_bytes(kind));
-        if count > 0 {
-            // The packet stays where it is if its descriptors cannot be had.
-            self.recv_packet(count, MsgFlags::MSG_PEEK, &mut Vec::new())?;
-        }
-        self.recv_packet(count, MsgFlags::empty(), body)
-    }
-
-    /// Receives what belongs to a message besides its first packet.
-    fn complete(
-        &self,
-        kind: u32,
-        body: &mut Vec<u8>,
-        mut fds: Vec<OwnedFd>,
-        deadline: Option<Instant>,
-    ) -> Result<Vec<OwnedFd>, Error> {
-        let count = count(kind);
-        while fds.len() < count {
-            let missing = count - fds.len();
-            match self.recv_packet(missing, MsgFlags::empty(), &mut Vec::new())? {
-                None => self.wait(deadline)?,
-                Some((_, more)) if more.is_empty() => {
-                    return Err(corrupt("descriptors are missing"));
-                }
-                Some((_, more)) => fds.extend(more),
-            }
-        }
-        if kind & IN_FILE != 0 {
-            let mut file = File::from(fds.remove(0));
-            let len = file.metadata().map_err(system("fstat"))?.len();
-            if !reserve(body, len) {
-                return Err(too_large("a message", len));
-            }
-            file.read_to_end(body).map_err(system("read"))?;
-        }
-        Ok(fds)
-    }
-
-    /// Copies the first bytes of the next packet, if one is there.
-    fn peek(&self, start: &mut [u8]) -> Result<bool, Error> {
-        loop {
-            match recv(
-                self.fd.as_raw_fd(),
-                start,
-                MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
-            ) {
-                Ok(0) => return Err(Error::Eof),
-                Ok(_) => return Ok(true),
-                Err(Errno::EAGAIN) => return Ok(false),
-                Err(errno) => receiving_failed(errno, "recv")?,
-            }
+    /// Waits until `deadline` for something to receive, even if it is the end.
+    pub(super) fn poll_message(&self, deadline: Option<Instant>) -> Result<bool, Error> {
+        let stream = self
+            .receiving
+            .look(|partial| Some(partial.as_ref()?.stream.clone()));
+        match stream {
+            None => self.poll(PollFlags::POLLIN, deadline),
+            Some(stream) => poll(
+                &mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)],
+                deadline,
+            ),
         }
     }
 
     /// Waits until `deadline` for a packet, or for the peer to be gone.
     fn wait(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        let quick = !is_past(deadline) && spin(|| !matches!(self.peek(&mut [0]), Ok(false)));
+        let quick = !is_past(deadline) && spin(|| !matches!(self.peek_header(), Ok(None)));
         if quick || self.poll(PollFlags::POLLIN, deadline)? {
             return Ok(());
         }
         Err(Error::Timeout)
     }
 
-    /// Appends a packet to `body`, if one is there, and returns its number and
-    /// its descriptors. It never waits: another process may have taken the
-    /// packet that was there a moment ago.
+    /// Receives a message's first packet into `body`, if one is there.
+    fn try_recv(&self, body: &mut Vec<u8>) -> Result<Option<(u32, Vec<OwnedFd>)>, Error> {
+        let Some(header) = self.peek_header()? else {
+            return Ok(None);
+        };
+        let count = count(header);
+        if count > 0 {
+            self.recv_packet(count, MsgFlags::MSG_PEEK, &mut Vec::new())?;
+        }
+        self.recv_packet(count, MsgFlags::empty(), body)
+    }
+
+    /// The header of the next packet, if one is there.
+    fn peek_header(&self) -> Result<Option<u32>, Error> {
+        let mut header = [0; 4];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        loop {
+            match recv(self.fd.as_raw_fd(), &mut header, flags) {
+                Ok(0) => return Err(Error::Eof),
+                Ok(_) => return Ok(Some(u32::from_ne_bytes(header))),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(errno) => check_transient(errno, "recv")?,
+            }
+        }
+    }
+
+    /// Receives a packet, if one is there: appends its part of the body to `body`,
+    /// and returns its header and its descriptors, of which `count` are expected. It
+    /// never waits, because another process may have taken the packet that was there.
     fn recv_packet(
         &self,
         count: usize,
@@ -251,8 +330,8 @@ impl Socket {
         body: &mut Vec<u8>,
     ) -> Result<Option<(u32, Vec<OwnedFd>)>, Error> {
         let flags = flags | MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        // Another process may take that packet, and then there may be one with
-        // a descriptor where none was expected.
+        // There is always room for one. If another process has taken the packet
+        // that was there, the next one may have a descriptor.
         let mut rights = match count {
             0 | 1 => cmsg_space!(RawFd),
             _ => cmsg_space!([RawFd; FDS]),
@@ -269,38 +348,45 @@ impl Socket {
                         break message.bytes;
                     }
                     Err(Errno::EAGAIN) => return Ok(None),
-                    Err(errno) => receiving_failed(errno, "recvmsg")?,
+                    Err(errno) => check_transient(errno, "recvmsg")?,
                 }
             };
-            let (kind, rest) = packet[..len].split_first_chunk().ok_or(Error::Eof)?;
+            let (header, rest) = packet[..len].split_first_chunk().ok_or(Error::Eof)?;
             body.extend_from_slice(rest);
-            Ok(Some((u32::from_ne_bytes(*kind), fds)))
+            Ok(Some((u32::from_ne_bytes(*header), fds)))
         })
     }
 
-    /// Waits until `deadline` for the socket to be ready, or its peer gone.
-    pub(super) fn poll(&self, flags: PollFlags, deadline: Option<Instant>) -> Result<bool, Error> {
-        poll(&mut [PollFd::new(self.fd.as_fd(), flags)], deadline)
-    }
-
-    /// Waits until `deadline` for something to receive, be it the end.
-    pub(super) fn poll_message(&self, deadline: Option<Instant>) -> Result<bool, Error> {
-        let partial = self
-            .receiving
-            .look(|partial| Some(partial.as_ref()?.stream.clone()));
-        match partial {
-            None => self.poll(PollFlags::POLLIN, deadline),
-            Some(stream) => poll(
-                &mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)],
-                deadline,
-            ),
+    /// Receives what belongs to a message besides its first packet: the other
+    /// descriptors, and the body if it is in a memfd.
+    fn complete(
+        &self,
+        header: u32,
+        body: &mut Vec<u8>,
+        mut fds: Vec<OwnedFd>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<OwnedFd>, Error> {
+        let count = count(header);
+        while fds.len() < count {
+            let missing = count - fds.len();
+            match self.recv_packet(missing, MsgFlags::empty(), &mut Vec::new())? {
+                None => self.wait(deadline)?,
+                Some((_, more)) if more.is_empty() => {
+                    return Err(corrupt("descriptors are missing"));
+                }
+                Some((_, more)) => fds.extend(more),
+            }
         }
+        if header & IN_MEMFD != 0 {
+            let mut file = File::from(fds.remove(0));
+            let len = file.metadata().map_err(system("fstat"))?.len();
+            if !reserve(body, len) {
+                return Err(too_large("a message", len));
+            }
+            file.read_to_end(body).map_err(system("read"))?;
+        }
+        Ok(fds)
     }
-}
-
-/// How many descriptors a message has.
-fn count(kind: u32) -> usize {
-    (kind & !(IN_FILE | STREAMED)) as usize
 }
 
 /// Takes the descriptors that came with a packet.
@@ -315,8 +401,8 @@ fn take_descriptors(
         .map_err(|_| system("recvmsg")(Errno::EMFILE))?;
     for rights in messages {
         if let ControlMessageOwned::ScmRights(raw) = rights {
-            // SAFETY: the kernel has just opened these for us, and nobody else
-            // knows them.
+            // SAFETY: the kernel has just opened these for this process, and
+            // nothing else knows them.
             fds.extend(
                 raw.into_iter()
                     .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
@@ -326,71 +412,21 @@ fn take_descriptors(
     Ok(())
 }
 
-/// Goes on after an error that does not end the receiving. One such is that the
-/// peer closed its end with something unread: what it has sent is still there.
-fn receiving_failed(errno: Errno, call: &'static str) -> Result<(), Error> {
+/// Returns normally if receiving can be tried again after this error: after a
+/// signal, or if the peer has closed its end without having read everything, since
+/// what the peer has sent is still there.
+fn check_transient(errno: Errno, call: &'static str) -> Result<(), Error> {
     match errno {
         Errno::EINTR | Errno::ECONNRESET => Ok(()),
         errno => Err(system(call)(errno)),
     }
 }
 
-fn sending_failed(errno: Errno, call: &'static str) -> Error {
-    match errno {
-        Errno::EPIPE | Errno::ECONNRESET => Error::BrokenPipe,
-        errno => system(call)(errno),
-    }
+fn corrupt(why: &str) -> Error {
+    Error::Corrupt(format!("message: {why}"))
 }
 
-/// Sends with `send`, which is given flags, until it succeeds, `deadline` is
-/// past, or it fails for good.
-fn retry(
-    deadline: Option<Instant>,
-    fd: BorrowedFd<'_>,
-    mut send: impl FnMut(MsgFlags) -> nix::Result<usize>,
-) -> Result<usize, Result<Error, Errno>> {
-    let mut flags = MsgFlags::MSG_NOSIGNAL;
-    if deadline.is_some() {
-        flags |= MsgFlags::MSG_DONTWAIT;
-    }
-    loop {
-        match send(flags) {
-            Ok(sent) => return Ok(sent),
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => {
-                match poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], deadline) {
-                    Ok(true) => {}
-                    Ok(false) => return Err(Ok(Error::Timeout)),
-                    Err(error) => return Err(Ok(error)),
-                }
-            }
-            Err(errno) => return Err(Err(errno)),
-        }
-    }
-}
-
-/// Sends the rest of a message through its stream.
-fn stream(stream: &OwnedFd, mut rest: &[u8], deadline: Option<Instant>) -> Result<(), Error> {
-    while !rest.is_empty() {
-        let sent = retry(deadline, stream.as_fd(), |flags| {
-            send(stream.as_raw_fd(), rest, flags)
-        });
-        match sent {
-            Ok(sent) => rest = &rest[sent..],
-            Err(Ok(error)) => return Err(error),
-            Err(Err(errno)) => {
-                let word = recv(stream.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT);
-                return Err(match word {
-                    Ok(1) => system("receiving, in the other process")(Errno::ENOMEM),
-                    _ => sending_failed(errno, "send"),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A streamed message, as far as it has come.
+/// A streamed message, as far as it has been received.
 struct Incoming {
     stream: Arc<OwnedFd>,
     body: Vec<u8>,
@@ -398,7 +434,7 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// What begins with the body of a packet.
+    /// The message that begins with the body of this packet.
     fn new(packet: &[u8], mut fds: Vec<OwnedFd>) -> Result<Self, Error> {
         let (Some((len, beginning)), Some(stream)) = (packet.split_first_chunk(), fds.pop()) else {
             return Err(corrupt("it has no length or no stream"));
@@ -406,7 +442,7 @@ impl Incoming {
         let len = u64::from_ne_bytes(*len);
         let mut body = Vec::new();
         if !reserve(&mut body, len) {
-            // The sender is told why nobody reads the rest.
+            // The sender will find this byte: see `send_rest`.
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
             _ = send(stream.as_raw_fd(), &[1], flags);
             return Err(too_large("a message", len));
@@ -419,8 +455,8 @@ impl Incoming {
         })
     }
 
-    /// Reads the rest; waits for it until `deadline`. Returns whether it is
-    /// whole: if not, its sender has died or given up.
+    /// Reads the rest, and waits for it until `deadline`. Returns whether the
+    /// message is whole: if not, its sender has died or given up.
     fn read(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
         let flags = match deadline {
             None => libc::MSG_WAITALL,
@@ -429,14 +465,16 @@ impl Incoming {
         while self.body.len() < self.len {
             let missing = self.len - self.body.len();
             let room = &mut self.body.spare_capacity_mut()[..missing];
-            // SAFETY: the system writes at most `missing` bytes to the room.
+            // SAFETY: the descriptor is open, and the kernel writes at most
+            // `missing` bytes to the room, which has as many.
             let read = unsafe {
                 let fd = self.stream.as_raw_fd();
                 libc::recv(fd, room.as_mut_ptr().cast(), missing, flags)
             };
             match Errno::result(read) {
                 Ok(0) => return Ok(false),
-                // SAFETY: the system wrote that many bytes behind the others.
+                // SAFETY: the kernel has written as many bytes after the others,
+                // within the capacity.
                 Ok(read) => unsafe { self.body.set_len(self.body.len() + read as usize) },
                 Err(Errno::EAGAIN) => {
                     let fd = PollFd::new(self.stream.as_fd(), PollFlags::POLLIN);
@@ -444,7 +482,7 @@ impl Incoming {
                         return Err(Error::Timeout);
                     }
                 }
-                Err(errno) => receiving_failed(errno, "recv")?,
+                Err(errno) => check_transient(errno, "recv")?,
             }
         }
         Ok(true)
@@ -467,102 +505,8 @@ impl From<OwnedFd> for Socket {
     fn from(fd: OwnedFd) -> Self {
         Socket {
             fd,
-            sending: Turns::new(()),
-            receiving: Turns::new(None),
+            sending: TimedMutex::new(()),
+            receiving: TimedMutex::new(None),
         }
     }
-}
-
-impl From<Socket> for OwnedFd {
-    fn from(socket: Socket) -> Self {
-        socket.fd
-    }
-}
-
-/// A mutex that can be waited for until a deadline.
-struct Turns<T> {
-    state: Mutex<State<T>>,
-    free: Condvar,
-}
-
-struct State<T> {
-    /// `None` while a thread has it.
-    value: Option<T>,
-    /// How many threads wait. To notify is a system call.
-    waiting: usize,
-}
-
-impl<T> Turns<T> {
-    fn new(value: T) -> Self {
-        Turns {
-            state: Mutex::new(State {
-                value: Some(value),
-                waiting: 0,
-            }),
-            free: Condvar::new(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, deadline: Option<Instant>) -> Result<Turn<'_, T>, Error> {
-        let mut state = self.state();
-        loop {
-            if let Some(value) = state.value.take() {
-                return Ok(Turn {
-                    turns: self,
-                    value: Some(value),
-                });
-            }
-            if is_past(deadline) {
-                return Err(Error::Timeout);
-            }
-            state.waiting += 1;
-            state = wait_on(&self.free, state, deadline);
-            state.waiting -= 1;
-        }
-    }
-
-    /// Looks at the value, if no thread has it.
-    fn look<R>(&self, look: impl FnOnce(&T) -> Option<R>) -> Option<R> {
-        self.state().value.as_ref().and_then(look)
-    }
-}
-
-struct Turn<'a, T> {
-    turns: &'a Turns<T>,
-    /// `None` only while it is dropped.
-    value: Option<T>,
-}
-
-impl<T> Deref for Turn<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.value.as_ref().expect("it is not dropped yet")
-    }
-}
-
-impl<T> DerefMut for Turn<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("it is not dropped yet")
-    }
-}
-
-impl<T> Drop for Turn<'_, T> {
-    fn drop(&mut self) {
-        let mut state = self.turns.state();
-        state.value = self.value.take();
-        let somebody_waits = state.waiting > 0;
-        drop(state);
-        if somebody_waits {
-            self.turns.free.notify_one();
-        }
-    }
-}
-
-fn corrupt(why: &str) -> Error {
-    Error::Corrupt(format!("message: {why}"))
 }

@@ -1,12 +1,15 @@
-//! Runs this program again, as `posix_spawn` would: the child shares this
-//! process's memory until it runs the program, so that a large process starts
-//! one as quickly as a small one.
+//! Runs this executable again.
 //!
-//! The standard library's `Command` leaves three things to be desired. A child
-//! would inherit each descriptor that is not close-on-exec, which Python
-//! closes; a signal that this thread blocks, so that `terminate` did nothing;
-//! and it is known by its number alone, which may be another process's by the
-//! time that a descriptor is opened for it.
+//! This works as `posix_spawn` does: the child shares this process's memory until
+//! it calls `execve`, so that a large process starts a child as quickly as a small
+//! one. The standard library's `Command` does not serve, for three reasons:
+//!
+//! - Its children inherit each descriptor that is not close-on-exec. Python closes
+//!   them.
+//! - Its children start with the signals blocked that the starting thread blocks,
+//!   so that `terminate` might do nothing.
+//! - It returns a PID, and no pidfd on stable Rust. If the child had been reaped
+//!   by other code before a pidfd were opened, that might stand for another process.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -24,19 +27,19 @@ use super::error::{Error, system};
 /// This program: the same file, even if another one has taken its name.
 const PROGRAM: &CStr = c"/proc/self/exe";
 
-/// What running it fails with, which is most often that it is not there.
-const RUNNING: &str = "running /proc/self/exe (is /proc mounted?)";
+/// Names the failed `execve`; the usual cause is that the file is not there.
+const EXECVE: &str = "running /proc/self/exe (is /proc mounted?)";
 
-/// What the child gets.
+/// What the child starts with.
 pub(super) struct Program<'a> {
     pub(super) args: Vec<CString>,
     pub(super) env: Vec<CString>,
     pub(super) stdin: BorrowedFd<'a>,
-    /// Its own output, if it is not to be this process's.
+    /// `None` for this process's own.
     pub(super) stdout: Option<BorrowedFd<'a>>,
 }
 
-/// Starts the program; returns the child's number and its descriptor.
+/// Starts the program; returns the child's PID and pidfd.
 pub(super) fn spawn(program: &Program<'_>) -> Result<(u32, OwnedFd), Error> {
     let args = pointers(&program.args);
     let env = pointers(&program.env);
@@ -59,65 +62,70 @@ pub(super) fn spawn(program: &Program<'_>) -> Result<(u32, OwnedFd), Error> {
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let plan: *mut Plan<'_> = &mut plan;
-    // A handler of this process must not run in the child, which would be in
-    // this process's memory.
+    // No signal handler may run in the child, because it would change this
+    // process's memory.
     let mask = block_signals()?;
-    // SAFETY: the stack is the child's alone, and the plan outlives its use:
-    // with CLONE_VFORK this thread sleeps until the child runs the program or
-    // has ended. What the child does until then is said at `child`.
+    // SAFETY: the stack is the child's alone, and stack, plan and arguments outlive
+    // their use, because with CLONE_VFORK this thread sleeps until the child has
+    // called `execve` or has ended. `child_main` does nothing before that which
+    // would be wrong in memory that it shares.
     let pid = Errno::result(unsafe {
-        libc::clone(child, stack.top(), flags, plan.cast(), &raw mut pidfd)
+        libc::clone(child_main, stack.top(), flags, plan.cast(), &raw mut pidfd)
     });
     restore_signals(&mask);
     let pid = pid.map_err(system("clone"))?;
-    // SAFETY: the kernel has just opened it for us. It closes on exec.
+    // SAFETY: the kernel has just opened it, and nothing else knows it. It is
+    // close-on-exec.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    // SAFETY: the child does not use the plan any more.
+    // SAFETY: the plan is alive, and the child does not use it any more.
     match unsafe { (*plan).failure } {
         None => Ok((pid as u32, pidfd)),
         Some((call, errno)) => {
-            // Something else may have collected it, which does no harm.
+            // Reaps the child. It does no harm if other code has done so already.
             _ = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED);
             Err(system(call)(errno))
         }
     }
 }
 
-/// What the child needs to know, prepared because it must not allocate.
+/// What the child is to do. All of it is prepared in the parent, because the child
+/// must not allocate.
 struct Plan<'a> {
     args: *const *const c_char,
     env: *const *const c_char,
     stdin: RawFd,
     stdout: Option<RawFd>,
     close: Close<'a>,
-    /// Why the program does not run.
+    /// Set by the child: which call failed, and how.
     failure: Option<(&'static str, Errno)>,
 }
 
-/// How the child closes what it was not given.
+/// How the child closes the descriptors other than stdin, stdout and stderr.
 enum Close<'a> {
+    /// By `close_range`.
     Range,
-    /// These were open; the kernel is older than 5.9 or forbids the call.
+    /// One by one, because the kernel is older than 5.9 or forbids the call. These
+    /// were open in the parent.
     Listed(&'a [RawFd]),
 }
 
-/// The child until it runs the program. It shares this process's memory and may
-/// have come while other threads hold locks, so it makes system calls, writes
-/// to the plan, and does nothing else: no allocation, no panic.
-extern "C" fn child(plan: *mut c_void) -> c_int {
-    // SAFETY: `spawn` gave the address of a plan that nobody else uses now.
+/// What the child does until it runs the program. It shares the parent's memory,
+/// and other threads of the parent may hold locks, so it only makes system calls
+/// and writes to the plan. It does not allocate and does not panic.
+extern "C" fn child_main(plan: *mut c_void) -> c_int {
+    // SAFETY: `spawn` passes the address of a plan that nothing else uses now.
     let plan = unsafe { &mut *plan.cast::<Plan<'_>>() };
-    plan.failure = Some(run(plan));
+    plan.failure = Some(execute(plan));
     127
 }
 
-/// Runs the program; returns only what failed.
-fn run(plan: &Plan<'_>) -> (&'static str, Errno) {
+/// Runs the program. It returns only if something failed: which call, and how.
+fn execute(plan: &Plan<'_>) -> (&'static str, Errno) {
     reset_signal_handlers();
     let streams = [(Some(plan.stdin), 0), (plan.stdout, 1)];
     for (from, to) in streams {
         if let Some(from) = from
-            && let Err(errno) = becomes(from, to)
+            && let Err(errno) = duplicate(from, to)
         {
             return ("dup2", errno);
         }
@@ -125,21 +133,21 @@ fn run(plan: &Plan<'_>) -> (&'static str, Errno) {
     match plan.close {
         Close::Range => _ = close_range(3, libc::c_uint::MAX),
         Close::Listed(fds) => fds.iter().filter(|fd| **fd > 2).for_each(|fd| {
-            // SAFETY: the child's table of descriptors is its own, and it needs
-            // no more of them.
+            // SAFETY: the child has its own table of descriptors, and uses none
+            // of these.
             unsafe { libc::close(*fd) };
         }),
     }
     restore_signals(&SigSet::empty());
-    // SAFETY: the pointers lead to texts that end with a zero, and the lists of
-    // them end with a null pointer.
+    // SAFETY: the pointers lead to strings that end with a zero byte, and the
+    // lists of them end with a null pointer.
     unsafe { libc::execve(PROGRAM.as_ptr(), plan.args, plan.env) };
-    (RUNNING, Errno::last())
+    (EXECVE, Errno::last())
 }
 
-/// Makes `to` the same as `from`, and open in the program that will run.
-fn becomes(from: RawFd, to: RawFd) -> Result<(), Errno> {
-    // SAFETY: the child's table of descriptors is its own.
+/// Makes `to` a duplicate of `from` that stays open in the program.
+fn duplicate(from: RawFd, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: the child has its own table of descriptors.
     Errno::result(unsafe {
         if from == to {
             libc::fcntl(to, libc::F_SETFD, 0)
@@ -150,14 +158,16 @@ fn becomes(from: RawFd, to: RawFd) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Undoes what would be wrong in the program: handlers, which are of the memory
-/// that the child leaves, and, as `Command` does, what Rust's runtime did to
-/// SIGPIPE. What else is ignored stays so, as SIGHUP under nohup, but for
+/// Gives each signal that has a handler its default action, because the signals
+/// are unblocked before `execve`, and no handler may run in this memory. A signal
+/// that is ignored, such as SIGHUP under nohup, stays ignored, except for two:
+/// SIGPIPE, which Rust's runtime ignores, and which `Command` resets as well, and
 /// SIGTERM, because `terminate` has to end the process.
 fn reset_signal_handlers() {
     for signal in 1..=SIGNALS {
-        // SAFETY: zeroes are a valid action, the default one, and the kernel
-        // writes to the other one. Numbers that it does not know it refuses.
+        // SAFETY: zeroes are a valid `sigaction`, the default one. The pointers
+        // lead to such values or are null, which is allowed. A number that is no
+        // signal is an error.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             if libc::sigaction(signal, ptr::null(), &raw mut action) == 0
@@ -186,19 +196,20 @@ fn block_signals() -> Result<SigSet, Error> {
     Ok(before)
 }
 
-/// It cannot fail: `block_signals` did not.
+/// Sets the mask. It cannot fail, because `block_signals` did not.
 fn restore_signals(mask: &SigSet) {
     _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(mask), None);
 }
 
-/// Returns whether the system has done so.
+/// Closes these descriptors; returns whether the kernel has done so.
 fn close_range(first: libc::c_uint, last: libc::c_uint) -> bool {
-    // SAFETY: called for descriptors that cannot exist, or in the child, whose
-    // table is its own.
+    // SAFETY: this is called in the child, which has its own table of
+    // descriptors, or for descriptors that cannot exist.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
 }
 
-/// Whether the system has `close_range`, found out once with no descriptor.
+/// Whether the kernel has `close_range` and allows it; tried once, on descriptors
+/// that cannot exist.
 fn can_close_range() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| close_range(libc::c_uint::MAX, libc::c_uint::MAX))
@@ -212,23 +223,24 @@ fn open_descriptors() -> Result<Vec<RawFd>, Error> {
         .collect())
 }
 
-fn pointers(texts: &[CString]) -> Vec<*const c_char> {
-    let texts = texts.iter().map(|text| text.as_ptr());
-    texts.chain([ptr::null()]).collect()
+/// The list that `execve` takes: pointers, with a null pointer at the end.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let strings = strings.iter().map(|string| string.as_ptr());
+    strings.chain([ptr::null()]).collect()
 }
 
-/// The child's stack until it runs the program.
+/// The stack on which the child runs until it calls `execve`.
 struct Stack(*mut u8);
 
 impl Stack {
-    /// Far more than system calls need, even unoptimised.
+    /// Far more than the system calls need, even in an unoptimised build.
     const LAYOUT: Layout = match Layout::from_size_align(32 * 1024, 16) {
         Ok(layout) => layout,
         Err(_) => panic!("the alignment is a power of two"),
     };
 
     fn new() -> Result<Self, Error> {
-        // SAFETY: the layout has a size.
+        // SAFETY: the layout's size is not zero.
         let start = unsafe { alloc(Self::LAYOUT) };
         if start.is_null() {
             return Err(system("malloc")(Errno::ENOMEM));
@@ -236,16 +248,16 @@ impl Stack {
         Ok(Stack(start))
     }
 
-    /// Stacks grow downwards.
+    /// Where the child starts, because stacks grow downwards.
     fn top(&self) -> *mut c_void {
-        // SAFETY: this is the end of what was allocated.
+        // SAFETY: this is the end of the allocation.
         unsafe { self.0.add(Self::LAYOUT.size()).cast() }
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: it was allocated so, and the child has left it.
+        // SAFETY: it was allocated with this layout, and the child has left it.
         unsafe { dealloc(self.0, Self::LAYOUT) };
     }
 }

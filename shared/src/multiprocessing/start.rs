@@ -1,8 +1,42 @@
-//! The start of a child: `init` finds out that this process is one, receives
+//! The start of a child. [`init`] finds out that this process is a child, receives
 //! what it is to run, runs it, and reports how that ended.
 //!
-//! The socket on which it is told is also what ties it to its parent: when the
-//! parent is gone, the kernel kills the child, whatever it is doing.
+//! This module stands above all others, because a child may have to do what a
+//! [`process`](super::process) is started for or what a pool's worker is.
+//!
+//! # How a child ends with its parent
+//!
+//! The invariant: *a child runs its target only while a process holds the parent's
+//! end of its socket.* Only the parent holds it, and copies that `fork` makes of
+//! the parent; it is closed on `execve`. The kernel closes it when its last holder
+//! ends, however that happens, SIGKILL included. So no child outlives its parent,
+//! and no thread or signal handler of the parent has to work for that.
+//!
+//! The steps in order, and what follows if the parent dies after each of them:
+//!
+//! 1. The parent makes the pair of sockets. *There is no child yet.*
+//! 2. The child starts with its end as stdin, and runs `main` up to `init`.
+//!    *`find_socket` sees that the other end is closed, and the child exits.*
+//! 3. The child waits for the start message. *It receives the end of the stream
+//!    instead, and exits.*
+//! 4. The child has received the message. *Step 6 will see it, and the child exits.*
+//! 5. `die_with_parent` asks the kernel to send SIGKILL on the next event of the
+//!    socket. *The closing is that event, and the kernel kills the child.*
+//! 6. `die_with_parent` looks whether the other end was closed before step 5.
+//!    *As after step 5.*
+//! 7. The child runs its target, and reports. *As after step 5.*
+//!
+//! Any event would kill the child, not only the close: a message that arrives, and
+//! also that the parent reads, if the child has found the socket full. So the parent
+//! sends nothing after the start message, and reads the report only after the
+//! child's end.
+//!
+//! The children of a child end with it in the same way, one generation after the
+//! other. A pool's worker, whose tasks may close its socket, has a second tie to its
+//! parent, PR_SET_PDEATHSIG.
+//!
+//! The tests `when_the_parent_is_killed_every_descendant_is_gone_within_a_second`
+//! and `an_orphan_exits_without_a_message` show it.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -25,28 +59,34 @@ use nix::unistd::{
     dup2_stdin, dup2_stdout, getegid, geteuid, getgid, getpid, gettid, getuid, setresgid, setresuid,
 };
 
-use super::codec::{decode, encode, from_handles};
+use super::child::{Purpose, StartMessage};
+use super::codec::{decode, encode, provide_handles};
 use super::entry::{install_panic_hook, run_entry};
 use super::error::{Error, Failure, system};
 use super::pool;
-use super::role::{CHILD_TEST, CHILD_VARIABLE, RUNS_TARGET, Role, StartMessage, State, state};
+use super::role::{CHILD_TEST, CHILD_VARIABLE, RUNS_TARGET, Role, role};
 use super::socket::Socket;
 
-/// Stands first in `main`, as `if __name__ == '__main__':` does in Python, or
-/// `freeze_support()`: in a child process it runs the target and exits there.
+/// Call this first in `main`, where Python has `if __name__ == '__main__':` or
+/// `freeze_support()`. In a child process it runs the target and never returns.
 ///
-/// In the parent it only notes that it was called; no process starts before.
-/// It costs a look into the environment. A test has no `main`: see
+/// In the parent it only records that it was called, without which no process can
+/// be started, because the child would run `main` and start a process in its turn.
+/// It costs one look into the environment. A test has no `main`: see
 /// [`init_tests`](super::init_tests).
 ///
-/// A child is marked by a variable in the environment, `SHARED_MULTIPROCESSING`,
-/// and is a child only if its stdin is the socket of its parent that the
-/// variable names. A program that a child starts may inherit the variable if
-/// the child had several threads when it called `init`, because then nothing
-/// can be removed from the environment; such a program starts as a parent. If
-/// the variable holds anything else, or a child's stdin was replaced before
-/// `init`, a message and exit code 2 come before anything is run, because to
-/// start as a parent there might start processes without end.
+/// A child knows what it is by the environment variable `SHARED_MULTIPROCESSING`,
+/// which names its parent and the socket that its parent has put on its stdin. The
+/// variable is removed then, unless the process has other threads already, which
+/// might be reading the environment. A program that a child starts may therefore
+/// inherit the variable; it sees that another process is its parent, and starts as
+/// a parent itself.
+///
+/// # Exits
+/// With a message and code 2, before anything is run, if the variable has a value
+/// that no parent writes, or if it names this process's parent, but stdin is not
+/// the socket, for example because `main` replaced it before `init`. To go on as a
+/// parent might start processes without end.
 ///
 /// ```
 /// use shared::multiprocessing;
@@ -57,7 +97,7 @@ use super::socket::Socket;
 /// }
 /// ```
 ///
-/// With tokio, too, it stands before the runtime is built. In the body of
+/// With tokio, too, call it before the runtime is built. In the body of
 /// `#[tokio::main]` it would run targets inside the runtime, where they could
 /// not block.
 ///
@@ -73,78 +113,86 @@ use super::socket::Socket;
 /// }
 /// ```
 pub fn init() {
-    let mut state = state();
-    if *state == State::ChildAmongTests && !RUNS_TARGET.get() {
-        drop(state);
-        // Another test, which is not to run in a child. The process ends when
-        // the target has returned.
+    let mut role = role();
+    if *role == Role::ChildAmongTests && !RUNS_TARGET.get() {
+        drop(role);
+        // This is another test, which must not run in a child. The process ends
+        // when its target has returned.
         loop {
             thread::park();
         }
     }
-    if *state != State::Unknown {
+    if *role != Role::Unknown {
         return;
     }
     let Some(mark) = env::var_os(CHILD_VARIABLE) else {
-        *state = State::Parent;
+        *role = Role::Parent;
         return;
     };
-    match parents_socket(&mark) {
-        Ok(None) => *state = State::Parent,
+    match find_socket(&mark) {
+        Ok(None) => *role = Role::Parent,
         Ok(Some(socket)) => {
             let among_tests = gettid() != getpid() && CHILD_TEST.get().is_none();
-            *state = match among_tests {
-                false => State::Child,
-                true => State::ChildAmongTests,
+            *role = match among_tests {
+                false => Role::Child,
+                true => Role::ChildAmongTests,
             };
             RUNS_TARGET.set(true);
-            drop(state);
-            serve(&socket);
+            drop(role);
+            run_child(&socket);
         }
         Err(error) => {
-            eprintln!("{CHILD_VARIABLE} is set, but this is no child process: {error}");
+            eprintln!(
+                "the environment variable {CHILD_VARIABLE} is set, but this is no child process \
+                 of shared::multiprocessing: {error}"
+            );
             std::process::exit(2);
         }
     }
 }
 
-/// The socket on stdin, if it is the one that our parent made for us, or
-/// nothing if the mark is another process's.
-fn parents_socket(mark: &OsStr) -> Result<Option<Socket>, Error> {
+/// The socket on stdin, if it is the one that the parent made for this process;
+/// `None` if the variable was inherited and is meant for another process.
+fn find_socket(mark: &OsStr) -> Result<Option<Socket>, Error> {
     let refuse = |why: &str| Err(Error::InvalidInput(why.into()));
     let numbers = mark.to_str().and_then(|mark| mark.split_once(':'));
     let numbers = numbers.and_then(|(inode, pid)| Some((inode.parse().ok()?, pid.parse().ok()?)));
     let Some((inode, parent)): Option<(libc::ino_t, u32)> = numbers else {
-        return refuse("it holds what no parent writes");
+        return refuse("its value is not one that a parent writes; unset it");
     };
     let stdin = io::stdin();
     if getsockopt(&stdin, sockopt::SockType).ok() != Some(SockType::SeqPacket)
         || fstat(&stdin).ok().map(|stat| stat.st_ino) != Some(inode)
     {
-        // Inherited from a child, which had another parent than we have; or
-        // ours, but stdin is not what our parent made it.
         return match parent == parent_id() {
+            // Inherited from a child, which had another parent.
             false => Ok(None),
-            true => refuse("stdin is not the socket that the variable names"),
+            true => refuse(
+                "stdin is not the socket that the variable names; call `init` before anything \
+                 replaces stdin",
+            ),
         };
     }
     let peer = getsockopt(&stdin, sockopt::PeerCredentials).map_err(system("SO_PEERCRED"))?;
     let socket = Socket::from(stdin.as_fd().try_clone_to_owned().map_err(system("dup"))?);
     if peer.pid() != parent_id() as i32 {
-        exit_if_abandoned(&socket)?;
-        return refuse("stdin is not the parent's socket");
+        exit_if_orphaned(&socket)?;
+        return refuse("the socket on stdin was made by a process that is not the parent");
     }
-    match take_privileges_of(&peer)? {
+    match limit_privileges_to(&peer)? {
         true => Ok(Some(socket)),
-        false => refuse("stdin is another user's socket"),
+        false => refuse("the socket on stdin was made by another user"),
     }
 }
 
-/// Whether this process has no more privileges than the one that made the
-/// socket, which may be anybody's if this file is set-user-ID: whoever runs it
-/// chooses its stdin. What the file alone has given is given up again, as when
-/// a set-user-ID parent has given it up for a while.
-fn take_privileges_of(peer: &UnixCredentials) -> Result<bool, Error> {
+/// Gives up privileges that the process that made the socket does not have;
+/// returns whether this process then has no more than that one.
+///
+/// This matters if the executable is set-user-ID: then anybody can run it, with a
+/// socket of their own on stdin, and it must not run *their* target as another
+/// user. A set-user-ID parent may have given up its privileges for a while, and
+/// `execve` has given them to the child again.
+fn limit_privileges_to(peer: &UnixCredentials) -> Result<bool, Error> {
     let (user, group) = (getuid(), getgid());
     if peer.gid() != getegid().as_raw() {
         if peer.gid() != group.as_raw() {
@@ -161,10 +209,10 @@ fn take_privileges_of(peer: &UnixCredentials) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// What a child does after it has found its parent.
-fn serve(socket: &Socket) -> ! {
-    match boot(socket) {
-        Ok((body, handles)) => run(socket, body.leak(), handles),
+/// All that a child does after it has found its socket.
+fn run_child(socket: &Socket) -> ! {
+    match prepare(socket) {
+        Ok((message, handles)) => run(socket, message.leak(), handles),
         Err(error) => {
             eprintln!("a child process cannot start: {error}");
             report(socket, &Err(Failure::Start(error.to_string())));
@@ -173,36 +221,39 @@ fn serve(socket: &Socket) -> ! {
     }
 }
 
-/// Receives what our parent has sent.
-fn boot(socket: &Socket) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
+/// Receives the start message and its descriptors. Before that the process becomes
+/// what its target expects; after it, the process can no longer outlive its parent.
+fn prepare(socket: &Socket) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
     if is_single_threaded() {
-        // SAFETY: no other thread is there to read the environment.
+        // SAFETY: there is no other thread that could read the environment.
         unsafe { env::remove_var(CHILD_VARIABLE) };
     }
-    take_name();
+    set_process_name();
     let null = File::open("/dev/null").map_err(system("opening /dev/null"))?;
     dup2_stdin(null).map_err(system("dup2"))?;
     if CHILD_TEST.get().is_some() {
-        take_stdout(socket)?;
+        receive_stdout(socket)?;
     }
-    let mut body = Vec::new();
-    let handles = receive(socket, &mut body)?;
-    die_with_peer(socket)?;
-    Ok((body, handles))
+    let mut message = Vec::new();
+    let handles = receive(socket, &mut message)?;
+    die_with_parent(socket)?;
+    Ok((message, handles))
 }
 
-/// Receives a message; where there is none, the parent is gone.
-fn receive(socket: &Socket, body: &mut Vec<u8>) -> Result<Vec<OwnedFd>, Error> {
-    match socket.recv(body, None) {
+/// Receives a message. If there is none, the parent is gone, and nobody is left to
+/// tell.
+fn receive(socket: &Socket, message: &mut Vec<u8>) -> Result<Vec<OwnedFd>, Error> {
+    match socket.recv(message, None) {
         Err(Error::Eof) => std::process::exit(1),
         answer => answer,
     }
 }
 
-/// Takes the parent's stdout, which a child in a test does not start with,
-/// because its test harness has written what is none of its output.
-fn take_stdout(socket: &Socket) -> Result<(), Error> {
+/// Receives the parent's stdout, if it has one. A child in a test starts without
+/// it, because its test harness has printed a report that is none of its output.
+fn receive_stdout(socket: &Socket) -> Result<(), Error> {
     let stdout = receive(socket, &mut Vec::new())?;
+    // What the harness has printed goes where it belongs, to /dev/null.
     _ = io::stdout().flush();
     for stdout in stdout {
         dup2_stdout(stdout).map_err(system("dup2"))?;
@@ -210,10 +261,11 @@ fn take_stdout(socket: &Socket) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether it is certain that this process has one thread.
+/// Whether this process certainly has one thread only.
 fn is_single_threaded() -> bool {
-    // The system refuses this where there are others, and else does nothing.
-    // SAFETY: a system call without pointers.
+    // The kernel refuses this to a process with several threads. To a process with
+    // one it does nothing.
+    // SAFETY: the call takes no pointers, and changes nothing.
     match Errno::result(unsafe { libc::unshare(libc::CLONE_THREAD) }) {
         Ok(_) => true,
         Err(Errno::EINVAL) => false,
@@ -222,60 +274,63 @@ fn is_single_threaded() -> bool {
     }
 }
 
-/// Goes by the program's name in lists of processes, and not by `exe`.
-fn take_name() {
+/// Names the process in lists of processes after the program. It would be called
+/// `exe` there, after `/proc/self/exe`.
+fn set_process_name() {
     let program = env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default();
-    // A name that cannot be had is not worth an error.
+    // A missing name is not worth an error.
     _ = CString::new(name.as_bytes()).map(|name| set_name(&name));
 }
 
-/// From now on the kernel kills this process when the other end is closed.
-/// Nothing else is sent this way, for any event would do so.
-fn die_with_peer(socket: &Socket) -> Result<(), Error> {
+/// Asks the kernel to kill this process when the parent's end is closed: to send a
+/// signal on each event on the socket (O_ASYNC), to this process (F_SETOWN), and
+/// SIGKILL instead of SIGIO (F_SETSIG).
+fn die_with_parent(socket: &Socket) -> Result<(), Error> {
     let fd = socket.as_fd().as_raw_fd();
     let checked = |answer| Errno::result(answer).map(drop).map_err(system("fcntl"));
-    // SAFETY: these set numbers on an open descriptor.
+    // SAFETY: the descriptor is open, and neither command takes a pointer.
     unsafe {
         checked(libc::fcntl(fd, libc::F_SETOWN, std::process::id()))?;
         checked(libc::fcntl(fd, 10 /* F_SETSIG */, libc::SIGKILL))?;
     }
     fcntl(socket, FcntlArg::F_SETFL(OFlag::O_ASYNC | OFlag::O_RDWR)).map_err(system("fcntl"))?;
-    // It may have closed before that.
-    exit_if_abandoned(socket)
+    // It may have been closed before that, which is no new event.
+    exit_if_orphaned(socket)
 }
 
-/// Ends this process if its parent is gone: nobody is there to tell.
-fn exit_if_abandoned(socket: &Socket) -> Result<(), Error> {
+/// Exits in silence if the parent's end is closed.
+fn exit_if_orphaned(socket: &Socket) -> Result<(), Error> {
     if socket.poll(PollFlags::empty(), Some(Instant::now()))? {
         std::process::exit(1);
     }
     Ok(())
 }
 
-/// What a child does: all that its parent said, and then it exits.
-fn run(socket: &Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
+/// Does what the start message says, reports, and exits.
+fn run(socket: &Socket, message: &'static [u8], handles: Vec<OwnedFd>) -> ! {
     install_panic_hook();
-    let before = fstat(socket).map(|stat| stat.st_ino);
-    let pid = std::process::id();
-    let mut rest = body;
+    let mut args = message;
     let mut code = 0;
-    let start_message: Result<StartMessage, Error> = decode(&mut rest);
+    let start_message: Result<StartMessage, Error> = decode(&mut args);
     match start_message {
         Ok(StartMessage {
-            role: Role::Process,
+            purpose: Purpose::Process,
             entry,
         }) => {
-            let outcome = from_handles(handles, || run_entry(entry, rest));
+            let pid = std::process::id();
+            let inode = fstat(socket).map(|stat| stat.st_ino);
+            let outcome = provide_handles(handles, || run_entry(entry, args));
             code = i32::from(outcome.is_err());
             if std::process::id() != pid {
-                // The answer is the target's, and not that of a copy which
-                // `fork` made of it and which returned as well.
+                // The target called `fork`, and the copy has returned as well. The
+                // report is to be that of the target itself.
                 eprintln!("a copy of process {pid} made by fork ends where its target returned");
                 std::process::exit(1);
             }
-            // Its descriptor may be of something else by now.
-            if fstat(socket).map(|stat| stat.st_ino) == before {
+            // A target that closed all descriptors may have opened a file with the
+            // same number, to which the report must not be written.
+            if fstat(socket).map(|stat| stat.st_ino) == inode {
                 report(socket, &outcome);
             } else {
                 eprintln!("the result is lost: the target closed the socket to the parent process");
@@ -283,10 +338,10 @@ fn run(socket: &Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
             }
         }
         Ok(StartMessage {
-            role: Role::Worker,
+            purpose: Purpose::Worker,
             entry,
         }) => {
-            if let Err(error) = pool::work(entry, rest, handles) {
+            if let Err(error) = pool::work(entry, args, handles) {
                 eprintln!("a pool's worker cannot work: {error}");
                 code = 1;
             }
@@ -296,13 +351,14 @@ fn run(socket: &Socket, body: &'static [u8], handles: Vec<OwnedFd>) -> ! {
     std::process::exit(code)
 }
 
-/// Tells the parent how it went. If the parent is gone, so are we.
+/// Sends the outcome to the parent. If the parent is dead, an error needs no
+/// handling, because the kernel kills this process as well.
 fn report(socket: &Socket, outcome: &Result<Vec<u8>, Failure>) {
     let mut bytes = Vec::new();
     let sent = encode(outcome, &mut bytes).and_then(|()| socket.send(&bytes, &[]));
     if let Err(error) = sent {
-        // A large result needs memory and a file in memory; the reason why they
-        // cannot be had does not.
+        // A large result needs memory and a memfd. If one of them is not to be had,
+        // the reason is sent instead, which needs neither.
         let failure = Failure::Encode(format!("the result: {error}"));
         bytes.clear();
         encode(&Err::<Vec<u8>, _>(failure), &mut bytes).expect("texts can be encoded");

@@ -1,5 +1,10 @@
-//! How a function is named to another process: by its offset from the start of
-//! the program, because a child runs the same program.
+//! What can be called in another process, and with which arguments: the traits
+//! [`Target`] and [`Argument`].
+//!
+//! Both are implemented here for every type that qualifies, so users name them
+//! only in bounds. The value of a target is never sent. A function, or a closure
+//! that captures nothing, is the only value of its type; the type is part of the
+//! [`entry`](super::entry), and [`zero_sized_value`] makes the value again.
 
 use std::ptr::NonNull;
 
@@ -13,17 +18,18 @@ use super::format::{Decoder, Encoder};
 use super::queue::Queue;
 use super::value::{Array, Value};
 
-/// The argument is sent as it is.
+/// Marks an argument that is itself encoded and decoded.
 pub struct Owned;
-/// The value that the argument refers to is sent.
+/// Marks an argument that is a reference: the value that it refers to is
+/// encoded, and the target gets a reference to a copy of it.
 pub struct Borrowed;
 
 /// What can be an argument of a process: a value that serde can write and read,
 /// or a reference to one. `Passing`, [`Owned`] or [`Borrowed`], is inferred.
 ///
-/// A `&str`, `&[u8]` or `&Path` can be passed, too, and values that contain
-/// them, as a `Vec<&str>` does: what they refer to stays in the child's memory
-/// until it ends.
+/// A `&str`, `&[u8]` or `&Path` can be passed, too, and so can values that
+/// contain them, such as a `Vec<&str>`. What a reference refers to stays in the
+/// child's memory until the child ends.
 ///
 /// ```
 /// use shared::multiprocessing::{self, Process};
@@ -47,8 +53,8 @@ pub struct Borrowed;
 pub trait Argument<Passing>: Sized {
     #[doc(hidden)]
     fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), Error>;
-    /// The bytes stay for the rest of the process, which is its target's, and
-    /// so does what a reference refers to.
+    /// The bytes, and what a reference refers to, stay in memory until the
+    /// process ends, because it exists only to run this target.
     #[doc(hidden)]
     fn decode(decoder: &mut Decoder<'static>) -> Result<Self, Error>;
 }
@@ -73,10 +79,11 @@ impl<T: Referent + ?Sized> Argument<Borrowed> for &T {
     }
 }
 
-/// What a [`Borrowed`] argument refers to.
+/// A type that a [`Borrowed`] argument can refer to.
 ///
-/// Not `str`, `[u8]` and `Path`: a reference to these is read by serde itself,
-/// as [`Owned`], and if it could be both, `Passing` could not be inferred.
+/// `str`, `[u8]` and `Path` are not among them: serde itself can read a reference
+/// to these, so it is [`Owned`]. If it could be both, `Passing` could not be
+/// inferred.
 #[doc(hidden)]
 pub trait Referent: Serialize {
     fn decode<'a>(decoder: &mut Decoder<'static>) -> Result<&'a Self, Error>
@@ -102,9 +109,9 @@ impl<T: SliceItem> Referent for [T] {
     }
 }
 
-/// An item of a slice that can be passed to a process as `&[T]`: numbers, texts
-/// and what std makes of them. To pass slices of your own type, implement it;
-/// it has no methods. (A `&Vec<T>` can be passed without.)
+/// An item of a slice that can be passed to a process as `&[T]`: a number, a
+/// `String`, a `Vec` and so on. To pass slices of your own type, implement this
+/// trait, which has no methods, or pass a `&Vec<T>`, which needs no trait.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -123,7 +130,7 @@ impl<T: SliceItem> Referent for [T] {
 /// }
 ///
 /// let points = [Point { x: 0.0, y: 1.0 }];
-/// let process = Process::new(count, (&points[..],)); // has yet to be started
+/// let process = Process::new(count, (&points[..],)); // not started yet
 /// ```
 pub trait SliceItem: Serialize + DeserializeOwned {}
 
@@ -131,7 +138,7 @@ macro_rules! slice_items {
     ($($type:ty)*) => { $(impl SliceItem for $type {})* };
 }
 
-// Bytes are missing here for the reason that `Referent` tells.
+// Without `u8`, for the reason given at `Referent`.
 slice_items! {
     bool char i8 i16 i32 i64 i128 isize u16 u32 u64 u128 usize f32 f64
     String std::path::PathBuf std::time::Duration
@@ -158,9 +165,10 @@ slice_items_of_tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 /// A function, or a closure that captures nothing, to be called with the tuple
 /// `Args` in another process: Python's `target=` with `args=`.
 ///
-/// Only the place of its code is sent. What a target needs, it is given as
-/// arguments; one that captures does not compile (`cargo check` does not see
-/// it, only `cargo build` does, because the size of a target is known so late):
+/// Only the place of its code is sent, so a target cannot capture variables: pass
+/// what it needs as arguments. A closure that captures does not compile. That is
+/// an error of `cargo build` and not yet of `cargo check`, because the size of a
+/// type parameter is known only when code is generated:
 ///
 /// ```compile_fail,E0080
 /// use shared::multiprocessing::Process;
@@ -169,8 +177,9 @@ slice_items_of_tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 /// Process::new(move |x: i32| x + captured, (1,));
 /// ```
 ///
-/// Nor does a function pointer, since a variable can point to any function. To
-/// choose between functions, choose between processes, or pass what decides:
+/// A function pointer does not compile, either, because it can point to any
+/// function. To choose between functions, name each of them in a call of its own,
+/// or pass the choice as an argument:
 ///
 /// ```
 /// use shared::multiprocessing::Process;
@@ -191,14 +200,13 @@ slice_items_of_tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 /// }
 /// ```
 ///
-/// # What a closure can take along
-/// A closure whose captures have no size, such as a token of size zero, is for
-/// the compiler a closure that captures nothing. It is accepted, and in the
-/// child there is such a token although nobody made it there. So a token must
-/// not be captured that proves something *about this process*, for instance
-/// that a library has been initialised. The bounds `Send`, `Sync` and `'static`
-/// exclude tokens that belong to one thread or to one scope; others cannot be
-/// told apart, because Rust has no way to ask what a closure captures.
+/// # Captured values of size zero
+/// Rust has no way to ask what a closure captures, only how large it is. A
+/// closure that captures only values of size zero, such as a token, is therefore
+/// accepted, and a copy of the token appears in the child, although nothing made
+/// it there. Do not capture a token that proves something *about this process*,
+/// for instance that a library has been initialised. The bounds `Send`, `Sync`
+/// and `'static` exclude tokens that belong to one thread or to one scope:
 ///
 /// ```compile_fail,E0277
 /// use shared::multiprocessing::Process;
@@ -220,7 +228,7 @@ slice_items_of_tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
     note = "a target is a function or a closure that captures nothing; its arguments are values that serde can write and read, or references to such values"
 )]
 pub trait Target<Args, Passing>: Copy + Send + Sync + 'static {
-    /// What it returns.
+    /// What the target returns.
     type Output;
 
     #[doc(hidden)]
@@ -272,7 +280,7 @@ target!(A P, B Q, C S, D T, E U, G V);
 target!(A P, B Q, C S, D T, E U, G V, H W);
 target!(A P, B Q, C S, D T, E U, G V, H W, I X);
 
-/// The value of a target's type, which has no size and so only one value.
+/// The value of a target's type, which has no size and so only this one value.
 pub(super) fn zero_sized_value<F: Copy>() -> F {
     const {
         assert!(
@@ -283,55 +291,8 @@ pub(super) fn zero_sized_value<F: Copy>() -> F {
              function at a call of its own"
         );
     }
-    // SAFETY: the type has no bytes to read. Whoever names it here was
-    // given a value of it, in the parent, and it is `Copy`.
+    // SAFETY: the type has no bytes to read, so any aligned pointer will do. A
+    // value of it exists, because the parent was given one to name the type, and
+    // it is `Copy`, so that there may be another one.
     unsafe { NonNull::<F>::dangling().read() }
-}
-
-/// The code that a child runs: it decodes arguments, calls the target and
-/// encodes what that returns.
-pub(super) type Entry<'a> = fn(&'a [u8], &mut Vec<u8>) -> Result<(), Error>;
-
-unsafe extern "C" {
-    /// The bounds of the program's code, which the linker defines.
-    static __executable_start: u8;
-    static etext: u8;
-}
-
-/// Where an entry is: its offset from the start of the program, which is the
-/// same in a child, although the system may load it at another address.
-pub(super) fn entry_offset(entry: Entry<'_>) -> Result<u64, Error> {
-    let (start, end) = text_range();
-    let address = entry as usize;
-    if (start..end).contains(&address) {
-        Ok((address - start) as u64)
-    } else {
-        Err(Error::InvalidInput(
-            "a target must be in the program itself, not in a library".into(),
-        ))
-    }
-}
-
-/// The entry at an offset that [`entry_offset`] returned in this process or in
-/// its parent.
-///
-/// # Safety
-/// The offset is that of an entry with this lifetime, in the same program.
-pub(super) unsafe fn entry_at<'a>(offset: u64) -> Result<Entry<'a>, Error> {
-    let (start, end) = text_range();
-    let address = usize::try_from(offset)
-        .ok()
-        .and_then(|offset| start.checked_add(offset))
-        .filter(|address| *address < end)
-        .ok_or_else(|| Error::Corrupt("target: outside the program".into()))?;
-    // SAFETY: an `Entry` of the parent has this offset in the same program.
-    Ok(unsafe { std::mem::transmute::<usize, Entry<'a>>(address) })
-}
-
-/// The addresses of the program's code.
-fn text_range() -> (usize, usize) {
-    (
-        &raw const __executable_start as usize,
-        &raw const etext as usize,
-    )
 }

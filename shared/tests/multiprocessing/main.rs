@@ -1,7 +1,7 @@
-//! What `shared::multiprocessing` promises, proven under faults.
+//! What `shared::multiprocessing` promises, also when processes fail or are killed.
 //!
-//! A child process is this executable run again, so the target brings its own
-//! `main`, which calls `init` before anything else. Each test then runs in a
+//! This test target has a `main` of its own, which calls `init` before anything
+//! else, because a child process is this executable run again. Each test runs in a
 //! process of its own; see [`harness`].
 
 #[macro_use]

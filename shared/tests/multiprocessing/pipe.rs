@@ -1,4 +1,4 @@
-//! Pipe: order, ends, boundaries, time-outs.
+//! `pipe` and `Connection`: order, ends, boundaries, time-outs.
 
 use std::time::{Duration, Instant};
 use std::{panic, thread};
@@ -15,32 +15,32 @@ use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
     each_end_sends_what_the_other_receives,
-    what_was_sent_is_received_before_eof,
+    everything_sent_is_received_before_eof,
     sending_to_a_closed_peer_is_broken_pipe_and_no_signal,
-    poll_with_no_time_some_time_and_all_time,
-    poll_is_true_at_the_end,
+    poll_returns_at_once_or_waits_up_to_its_timeout_or_without_limit,
+    poll_returns_true_when_the_other_end_is_closed,
     an_empty_message_is_a_message,
-    boundaries_are_kept,
-    a_message_of_256_mib_crosses_whole,
+    messages_keep_their_boundaries,
+    a_message_of_256_mib_arrives_whole,
     a_peer_killed_half_way_through_a_message_ends_recv,
     a_peer_killed_half_way_through_a_message_ends_send,
     recv_times_out,
-    a_recv_that_timed_out_half_way_loses_nothing,
+    a_recv_that_times_out_half_way_loses_nothing,
     send_times_out,
-    a_send_that_timed_out_half_way_breaks_no_boundary,
+    a_send_that_times_out_half_way_breaks_no_boundary,
     a_message_that_cannot_be_encoded_is_an_error_at_send,
     a_message_that_cannot_be_decoded_is_an_error_at_recv,
     an_end_that_only_a_child_holds_closes_with_it,
     many_messages_each_way_at_once,
     two_processes_that_receive_at_one_end_keep_their_time_outs,
     two_processes_that_send_and_two_that_receive_mix_no_messages,
-    what_was_sent_is_received_when_the_peer_closes_with_something_unread,
-    a_large_message_fits_where_nobody_receives_yet,
+    everything_sent_is_received_if_the_peer_closes_with_something_unread,
+    a_large_message_can_be_sent_before_anybody_receives,
     a_recv_beside_a_stopped_sender_times_out,
     a_send_to_a_stopped_receiver_times_out_and_others_can_follow,
     a_message_larger_than_memory_is_an_error_and_the_next_is_fine,
     a_large_message_waits_for_a_descriptor,
-    a_time_out_of_one_thread_is_no_time_out_of_another,
+    a_time_out_of_one_thread_does_not_time_out_another,
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -59,7 +59,7 @@ fn each_end_sends_what_the_other_receives() {
     child.join().unwrap();
 }
 
-fn what_was_sent_is_received_before_eof() {
+fn everything_sent_is_received_before_eof() {
     let (left, right) = pipe::<u32, ()>().unwrap();
     let sends = |end: Connection<u32, ()>| (0..100).for_each(|n| end.send(n).unwrap());
     Process::new(sends, (left,))
@@ -77,7 +77,7 @@ fn what_was_sent_is_received_before_eof() {
 }
 
 fn sending_to_a_closed_peer_is_broken_pipe_and_no_signal() {
-    // Rust's runtime ignores SIGPIPE; a program may have it back.
+    // Rust's runtime ignores SIGPIPE, but a program may restore the default.
     act_by_default(Signal::SIGPIPE);
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     drop(right);
@@ -89,7 +89,7 @@ fn sending_to_a_closed_peer_is_broken_pipe_and_no_signal() {
     }
 }
 
-fn poll_with_no_time_some_time_and_all_time() {
+fn poll_returns_at_once_or_waits_up_to_its_timeout_or_without_limit() {
     let (left, right) = pipe::<u8, u8>().unwrap();
     assert!(!left.poll(Duration::ZERO).unwrap());
     let start = Instant::now();
@@ -105,14 +105,14 @@ fn poll_with_no_time_some_time_and_all_time() {
     assert!(left.poll(None).unwrap());
     assert!(left.poll(Duration::MAX).unwrap());
     assert!(left.poll(Duration::ZERO).unwrap());
-    // It has taken nothing.
+    // `poll` has received nothing.
     assert_eq!(left.recv().unwrap(), 7);
     assert!(!left.poll(Duration::ZERO).unwrap());
     left.send(8).unwrap();
     assert_eq!(child.join().unwrap(), 8);
 }
 
-fn poll_is_true_at_the_end() {
+fn poll_returns_true_when_the_other_end_is_closed() {
     let (left, right) = pipe::<(), ()>().unwrap();
     let waiting = thread::spawn(move || (left.poll(None), left.recv()));
     drop(right);
@@ -134,7 +134,7 @@ fn an_empty_message_is_a_message() {
     assert!(matches!(right.recv(), Err(Error::Eof)));
 }
 
-fn boundaries_are_kept() {
+fn messages_keep_their_boundaries() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     let sizes = [
         0, 1, 2, 3, 4, 5, 7, 8, 9, 127, 128, 4095, 4096, 4097, 65_535, 65_536, 300_000,
@@ -152,7 +152,7 @@ fn boundaries_are_kept() {
     child.join().unwrap();
 }
 
-fn a_message_of_256_mib_crosses_whole() {
+fn a_message_of_256_mib_arrives_whole() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     let sends = |end: Connection<Vec<u8>, ()>| {
         let mut message = vec![7; 256 * MIB];
@@ -175,7 +175,7 @@ fn a_peer_killed_half_way_through_a_message_ends_recv() {
             end.send(vec![7; size]).unwrap();
         }
     }
-    // Small ones, and ones that no pipe of the system holds.
+    // Some fit into a packet, and some into no buffer of the system's.
     for (size, delay) in [(10, 0), (60_000, 1), (MIB, 1), (MIB, 7), (8 * MIB, 3)] {
         let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
         let child = Process::new(sends, (left, size)).start().unwrap();
@@ -198,7 +198,7 @@ fn a_peer_killed_half_way_through_a_message_ends_send() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     let begun = Queue::new().unwrap();
     let dies = |end: Connection<(), Vec<u8>>, begun: &Queue<()>| {
-        // Some of it is here, and more is on its way.
+        // A part of the message has arrived, and the sender is sending the rest.
         end.poll(None).unwrap();
         begun.put(()).unwrap();
         raise(Signal::SIGKILL).unwrap();
@@ -227,7 +227,7 @@ fn recv_times_out() {
     assert_eq!(right.recv_timeout(Duration::MAX).unwrap(), 2);
 }
 
-fn a_recv_that_timed_out_half_way_loses_nothing() {
+fn a_recv_that_times_out_half_way_loses_nothing() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     let sending = thread::spawn(move || {
         left.send(vec![7; 64 * MIB]).unwrap();
@@ -242,7 +242,7 @@ fn a_recv_that_timed_out_half_way_loses_nothing() {
         }
     };
     assert!(message.len() == 64 * MIB && message.iter().all(|&byte| byte == 7));
-    assert!(timeouts > 0, "it was to time out half way");
+    assert!(timeouts > 0, "no recv has timed out half way");
     assert_eq!(right.recv().unwrap(), [8]);
     sending.join().unwrap();
 }
@@ -256,7 +256,7 @@ fn send_times_out() {
         Err(Error::Timeout)
     ));
     assert!(start.elapsed() >= SHORT);
-    // It goes on when there is room.
+    // Sending works again when there is room.
     thread::scope(|scope| {
         scope.spawn(|| left.send([8; 32]).unwrap());
         while right.recv().unwrap() == [7; 32] {}
@@ -273,13 +273,14 @@ fn fill<S: Copy + Serialize + 'static, R>(end: &Connection<S, R>, message: S) {
             Err(error) => panic!("{error:?}"),
         }
     }
-    panic!("it takes no end of messages");
+    panic!("there is always room");
 }
 
-fn a_send_that_timed_out_half_way_breaks_no_boundary() {
+fn a_send_that_times_out_half_way_breaks_no_boundary() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     left.send(vec![1]).unwrap();
-    // Until one does not fit, be it for its size or for the many before it.
+    // Until one does not fit: because nobody receives it, or because of the unread
+    // messages before it.
     while left.send_timeout(vec![2; MIB], SHORT).is_ok() {}
     let receiving = thread::spawn(move || {
         let messages = std::iter::from_fn(|| right.recv().ok());
@@ -287,7 +288,7 @@ fn a_send_that_timed_out_half_way_breaks_no_boundary() {
             .map(|message| (message.first().copied(), message.len()))
             .collect::<Vec<_>>()
     });
-    // Whether it can still be sent to is not said, what arrives is.
+    // This may fail or succeed; only what arrives is specified.
     _ = left.send(vec![3]);
     drop(left);
     let received = receiving.join().unwrap();
@@ -323,7 +324,7 @@ fn an_end_that_only_a_child_holds_closes_with_it() {
     let child = Process::new(|end: Connection<(), ()>| drop(end.recv()), (right,))
         .start()
         .unwrap();
-    // Others that are started meanwhile do not hold it open.
+    // A process that is started meanwhile does not hold the end open.
     let bystander = Process::new(thread::park, ()).daemon(true).start().unwrap();
     child.kill().unwrap();
     assert!(matches!(left.recv(), Err(Error::Eof)));
@@ -349,7 +350,7 @@ fn many_messages_each_way_at_once() {
     child.join().unwrap();
 }
 
-/// A message of a size and a content that its number tells.
+/// A message whose size and content follow from its number.
 fn message(n: usize) -> Vec<u8> {
     let size = match n % 10 {
         0 => 300_000 + n,
@@ -361,15 +362,15 @@ fn message(n: usize) -> Vec<u8> {
     message
 }
 
-/// The number of a message that is whole.
+/// The number of a message. Asserts that the message is whole.
 fn number(got: &[u8]) -> usize {
     let n = usize::from_ne_bytes(got[..8].try_into().unwrap());
     assert!(got == message(n), "message {n} is not whole");
     n
 }
 
-/// Receives to the end and returns the numbers, and the longest time that a
-/// `recv_timeout` of a millisecond took.
+/// Receives messages until the other end is closed. Returns their numbers, and the
+/// longest time that a `recv_timeout` of a millisecond took.
 fn receives(end: Connection<(), Vec<u8>>) -> (Vec<usize>, Duration) {
     let (mut numbers, mut longest) = (Vec::new(), Duration::ZERO);
     loop {
@@ -401,7 +402,10 @@ fn two_processes_that_receive_at_one_end_keep_their_time_outs() {
     drop(left);
     let mut all = Vec::new();
     for receiver in receivers {
-        assert!(receiver.join_timeout(LONG).unwrap(), "one waits for ever");
+        assert!(
+            receiver.join_timeout(LONG).unwrap(),
+            "a receiver waits for ever"
+        );
         let (numbers, longest) = receiver.join().unwrap();
         assert!(longest < Duration::from_secs(2), "it took {longest:?}");
         all.extend(numbers);
@@ -435,13 +439,13 @@ fn two_processes_that_send_and_two_that_receive_mix_no_messages() {
     assert!(all.into_iter().eq(0..2_000));
 }
 
-fn what_was_sent_is_received_when_the_peer_closes_with_something_unread() {
+fn everything_sent_is_received_if_the_peer_closes_with_something_unread() {
     let closes = |end: Connection<Vec<u8>, u8>| {
         end.poll(None).unwrap();
         for n in 2..5 {
             end.send(message(n)).unwrap();
         }
-        // With what it was sent unread.
+        // Closes its end here, with a message unread.
     };
     let receives = |end: &Connection<u8, Vec<u8>>, round| {
         for n in 2..5 {
@@ -466,7 +470,7 @@ fn what_was_sent_is_received_when_the_peer_closes_with_something_unread() {
             receives(&right, round);
         });
     }
-    // The same, long after the end.
+    // The same, when the peer has ended before anything is received.
     for round in 0..3 {
         let (left, right) = pipe::<Vec<u8>, u8>().unwrap();
         right.send(1).unwrap();
@@ -480,7 +484,7 @@ fn what_was_sent_is_received_when_the_peer_closes_with_something_unread() {
     }
 }
 
-fn a_large_message_fits_where_nobody_receives_yet() {
+fn a_large_message_can_be_sent_before_anybody_receives() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     for size in [32_768, 32_769, 100_000] {
         left.send(vec![1; size]).unwrap();
@@ -492,7 +496,7 @@ fn a_large_message_fits_where_nobody_receives_yet() {
     assert!(matches!(right.recv(), Err(Error::Eof)));
 }
 
-/// Stops a process that waits.
+/// Stops a process by SIGSTOP when it waits for something.
 fn stop(pid: u32) {
     within(LONG, || is_asleep(pid)).unwrap();
     kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).unwrap();
@@ -500,7 +504,7 @@ fn stop(pid: u32) {
     within(LONG, || state() == 'T').unwrap();
 }
 
-fn go_on(pid: u32) {
+fn resume(pid: u32) {
     kill(Pid::from_raw(pid as i32), Signal::SIGCONT).unwrap();
 }
 
@@ -516,9 +520,9 @@ fn a_recv_beside_a_stopped_sender_times_out() {
     }
     _ = right.poll(Duration::ZERO).unwrap();
     assert!(start.elapsed() < Duration::from_secs(5));
-    // Another one is not kept from sending.
+    // The stopped sender does not keep another process from sending.
     left.send_timeout(vec![8], LONG).unwrap();
-    go_on(sender.pid());
+    resume(sender.pid());
     assert_eq!(right.recv().unwrap(), vec![7; 4 * MIB]);
     assert_eq!(right.recv().unwrap(), [8]);
     sender.join().unwrap();
@@ -541,7 +545,7 @@ fn a_send_to_a_stopped_receiver_times_out_and_others_can_follow() {
         assert!(taken >= time && taken < time + Duration::from_secs(5));
     }
     left.send(vec![3; 20]).unwrap();
-    go_on(receiver.pid());
+    resume(receiver.pid());
     left.send(vec![4; 4 * MIB]).unwrap();
     drop(left);
     assert_eq!(receiver.join().unwrap(), [10, 20, 4 * MIB]);
@@ -564,7 +568,7 @@ fn a_message_larger_than_memory_is_an_error_and_the_next_is_fine() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     let receiver = Process::new(receives, (&right,)).start().unwrap();
     left.send(vec![1; 10]).unwrap();
-    // Its sender is told, for it is not received.
+    // The sender learns that its message is not received.
     let error = left.send(vec![2; size]).unwrap_err();
     assert!(matches!(error, Error::System { .. }), "{error:?}");
     left.send(vec![3; MIB]).unwrap();
@@ -593,7 +597,7 @@ fn a_large_message_waits_for_a_descriptor() {
     }
 }
 
-fn a_time_out_of_one_thread_is_no_time_out_of_another() {
+fn a_time_out_of_one_thread_does_not_time_out_another() {
     let (left, right) = pipe::<Vec<u8>, ()>().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| right.recv().unwrap().len());

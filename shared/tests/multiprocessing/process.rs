@@ -1,4 +1,4 @@
-//! Process: its result, its failures, its end, its arguments.
+//! `Process`: its result, its failures, its end, its arguments.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -23,13 +23,13 @@ use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
 use crate::harness::{MARK, children, itself, reap_orphans, skip, within};
 
 pub const TESTS: &[(&str, fn())] = named![
-    the_result_comes_through_join,
-    a_result_of_64_mib_comes_through_join,
-    a_result_that_nobody_joins_does_not_hold_the_child_up,
-    a_panic_is_an_error_with_message_place_and_backtrace,
-    a_panic_without_words_is_an_error,
+    join_returns_the_result,
+    join_returns_a_result_of_64_mib,
+    a_child_ends_although_nobody_has_received_its_result,
+    a_panic_is_an_error_with_message_location_and_backtrace,
+    a_panic_with_any_payload_is_an_error,
     a_panic_is_printed_as_in_any_program,
-    a_panic_that_the_target_caught_is_not_told_of_another_one,
+    a_caught_panic_is_not_mistaken_for_the_one_that_ended_the_target,
     a_signal_is_an_error_that_names_it,
     an_exit_is_an_error_that_names_its_code,
     exitcode_is_signed_as_in_python,
@@ -37,52 +37,52 @@ pub const TESTS: &[(&str, fn())] = named![
     an_exit_status_that_something_else_collected_is_unknown,
     an_exit_status_is_unknown_where_sigchld_is_ignored,
     an_exit_status_is_unknown_beside_a_thread_that_waits_for_every_child,
-    join_timeout_tells_whether_it_has_ended,
-    a_child_that_is_asked_whether_it_lives_leaves_no_zombie,
-    what_acts_on_a_child_is_a_no_op_once_it_has_ended,
-    kill_spares_whoever_has_the_number_now,
+    join_timeout_returns_whether_the_child_has_ended,
+    asking_whether_a_child_has_ended_leaves_no_zombie,
+    terminate_and_kill_do_nothing_to_a_child_that_has_ended,
+    kill_does_not_hit_a_process_that_has_reused_the_pid,
     start_before_init_is_an_error,
-    a_child_that_dies_before_its_handshake_is_an_error,
+    a_child_that_dies_before_init_is_an_error,
     a_child_that_never_calls_init_is_an_error,
-    dropping_a_handle_waits_for_the_child,
-    dropping_the_handle_of_a_daemon_kills_it,
-    dropping_a_handle_that_fork_copied_does_nothing,
-    a_copy_that_fork_made_of_a_target_does_not_answer_in_its_place,
-    a_result_that_memory_is_missing_for_is_an_error_that_says_so,
-    a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same,
+    dropping_a_process_waits_for_the_child,
+    dropping_a_daemon_kills_it,
+    dropping_a_copy_that_fork_made_does_nothing,
+    a_copy_that_fork_made_of_a_target_sends_no_result,
+    a_result_too_large_for_memory_is_an_error_that_says_so,
+    kill_works_where_sending_a_signal_is_forbidden,
     children_start_children,
     a_child_outlives_the_thread_that_started_it,
     when_the_parent_is_killed_every_descendant_is_gone_within_a_second,
     starting_is_safe_in_a_program_of_many_threads,
-    a_child_has_a_name_a_number_and_a_life,
-    a_child_keeps_the_arguments_and_reads_nothing,
+    a_child_has_a_name_and_a_pid_and_is_alive_until_it_ends,
+    a_child_has_its_parents_arguments_and_an_empty_stdin,
     a_child_holds_no_descriptor_that_it_was_not_given,
     a_child_inherits_no_descriptor_that_is_not_close_on_exec,
     a_child_starts_with_no_signal_blocked_and_no_handler,
-    what_the_parent_ignores_the_child_ignores_but_not_sigterm,
+    a_child_ignores_the_signals_its_parent_ignores_except_sigterm,
     a_program_that_a_pools_task_starts_ends_by_ctrl_c,
     a_target_that_closes_its_socket_is_an_error_that_says_so,
-    an_orphan_ends_in_silence,
+    an_orphan_exits_without_a_message,
     a_child_that_cannot_receive_its_arguments_is_an_error_that_says_why,
     targets_run_outside_the_runtime_that_main_builds,
-    the_mark_reaches_no_other_program,
-    a_program_that_inherits_the_mark_starts_as_a_parent,
-    up_to_eight_arguments_cross,
-    any_serde_type_crosses,
-    handles_cross_inside_other_values,
-    three_hundred_handles_cross_at_once,
+    the_child_variable_reaches_no_other_program,
+    a_program_that_inherits_the_child_variable_starts_as_a_parent,
+    up_to_eight_arguments_can_be_passed,
+    any_serde_type_can_be_an_argument_and_a_result,
+    handles_can_be_inside_other_arguments,
+    three_hundred_handles_can_be_passed_at_once,
     an_argument_that_cannot_be_encoded_is_an_error_at_start,
     an_argument_that_cannot_be_decoded_is_an_error_at_join,
-    a_result_that_cannot_cross_is_an_error_at_join,
-    a_handle_encoded_anywhere_else_is_an_error_that_says_so,
+    a_result_that_cannot_be_encoded_or_decoded_is_an_error_at_join,
+    a_handle_that_is_not_an_argument_is_an_error_that_says_so,
 ];
 
 pub const PROGRAMS: &[(&str, fn())] = named![
     starts_before_init,
-    dies_before_its_handshake,
+    dies_before_init,
     never_calls_init,
     family,
-    first_of_its_namespace,
+    reuses_pids,
     prints_its_panic,
     counts_its_descriptors,
     lacks_close_range,
@@ -93,7 +93,7 @@ pub const PROGRAMS: &[(&str, fn())] = named![
     starts_a_process,
 ];
 
-fn the_result_comes_through_join() {
+fn join_returns_the_result() {
     let child = Process::new(|text: String| text.len(), ("four".to_string(),));
     assert_eq!(child.start().unwrap().join().unwrap(), 4);
     let child = Process::new(
@@ -106,7 +106,7 @@ fn the_result_comes_through_join() {
 
 const MIB: usize = 1 << 20;
 
-fn a_result_of_64_mib_comes_through_join() {
+fn join_returns_a_result_of_64_mib() {
     let child = Process::new(|len: usize| vec![7u8; len], (64 * MIB,))
         .start()
         .unwrap();
@@ -114,7 +114,7 @@ fn a_result_of_64_mib_comes_through_join() {
     assert!(result.len() == 64 * MIB && result.iter().all(|&byte| byte == 7));
 }
 
-fn a_result_that_nobody_joins_does_not_hold_the_child_up() {
+fn a_child_ends_although_nobody_has_received_its_result() {
     let child = Process::new(|len: usize| vec![7u8; len], (MIB,))
         .start()
         .unwrap();
@@ -123,16 +123,18 @@ fn a_result_that_nobody_joins_does_not_hold_the_child_up() {
     assert_eq!(child.join().unwrap().len(), MIB);
 }
 
-const SPILL: u32 = line!() + 2;
-fn spill(what: String) -> u64 {
+const RUN_OUT_LINE: u32 = line!() + 2;
+fn runs_out(what: String) -> u64 {
     panic!("no {what} left")
 }
 
-fn a_panic_is_an_error_with_message_place_and_backtrace() {
-    let child = Process::new(spill, ("milk".to_string(),)).start().unwrap();
+fn a_panic_is_an_error_with_message_location_and_backtrace() {
+    let child = Process::new(runs_out, ("milk".to_string(),))
+        .start()
+        .unwrap();
     let its = child.pid();
     let error = child.join().unwrap_err();
-    let told = error.to_string();
+    let text = error.to_string();
     let Error::Panicked {
         pid,
         message,
@@ -144,17 +146,17 @@ fn a_panic_is_an_error_with_message_place_and_backtrace() {
     };
     assert_eq!((pid, message.as_str()), (its, "no milk left"));
     assert!(
-        location.starts_with(&format!("{}:{SPILL}:", file!())),
+        location.starts_with(&format!("{}:{RUN_OUT_LINE}:", file!())),
         "{location}"
     );
-    assert!(backtrace.contains("spill"), "{backtrace}");
+    assert!(backtrace.contains("runs_out"), "{backtrace}");
     for part in [its.to_string(), message, location] {
-        assert!(told.contains(&part), "{told:?} does not tell {part:?}");
+        assert!(text.contains(&part), "{text:?} lacks {part:?}");
     }
 }
 
-fn a_panic_without_words_is_an_error() {
-    let silent = |how: u8| -> u8 {
+fn a_panic_with_any_payload_is_an_error() {
+    let panics = |how: u8| -> u8 {
         match how {
             0 => panic::panic_any(7),
             1 => panic::resume_unwind(Box::new("unwound")),
@@ -162,7 +164,7 @@ fn a_panic_without_words_is_an_error() {
         }
     };
     for how in 0..3 {
-        let error = Process::new(silent, (how,))
+        let error = Process::new(panics, (how,))
             .start()
             .unwrap()
             .join()
@@ -173,8 +175,8 @@ fn a_panic_without_words_is_an_error() {
 
 fn prints_its_panic() {
     multiprocessing::init();
-    _ = Process::new(spill, ("milk".to_string(),))
-        .name("cook")
+    _ = Process::new(runs_out, ("milk".to_string(),))
+        .name("Process-with-a-name")
         .start()
         .unwrap()
         .join();
@@ -185,60 +187,61 @@ fn a_panic_is_printed_as_in_any_program() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.matches("no milk left").count(), 1, "{stderr}");
     assert!(
-        stderr.contains(&format!("{}:{SPILL}:", file!())),
+        stderr.contains(&format!("{}:{RUN_OUT_LINE}:", file!())),
         "{stderr}"
     );
 }
 
-const BOOM: u32 = line!() + 2;
+const BOOM_LINE: u32 = line!() + 2;
 fn boom() {
     panic!("boom")
 }
 
-/// Panics and goes on.
-fn survives(panics: impl FnOnce() + panic::UnwindSafe) -> Box<dyn std::any::Any + Send> {
+/// Catches a panic, and returns its payload.
+fn catch_payload(panics: impl FnOnce() + panic::UnwindSafe) -> Box<dyn std::any::Any + Send> {
     panic::catch_unwind(panics).unwrap_err()
 }
 
-/// A target, the text that it panics with, and the line if that is known.
+/// A target, the message of the panic that ends it, and the line of that panic if
+/// it can be known (0 for a line that is not compared).
 type Catches = (fn(), &'static str, Option<u32>);
 
 const CATCHES: &[Catches] = &[
-    // It caught one, and ends by one that no hook sees.
+    // Catches one panic, and ends by another one that calls no hook.
     (
         || {
-            survives(boom);
+            catch_payload(boom);
             panic::resume_unwind(Box::new("resumed"))
         },
         "resumed",
         None,
     ),
-    // It lets the one go on that it caught, after it has caught another one.
+    // Resumes a panic that it has caught, after it has caught a second one.
     (
         || {
-            let caught = survives(boom);
-            survives(|| panic!("bang"));
+            let caught = catch_payload(boom);
+            catch_payload(|| panic!("bang"));
             panic::resume_unwind(caught)
         },
         "boom",
-        Some(BOOM),
+        Some(BOOM_LINE),
     ),
-    // Another one is caught while the one that ends it is on its way.
+    // A destructor catches another panic while the one that ends the target unwinds.
     (
         || {
             struct Catches;
             impl Drop for Catches {
                 fn drop(&mut self) {
-                    survives(|| panic!("bang"));
+                    catch_payload(|| panic!("bang"));
                 }
             }
             let _catches = Catches;
             boom();
         },
         "boom",
-        Some(BOOM),
+        Some(BOOM_LINE),
     ),
-    // Another thread's is no panic of the target.
+    // A panic of another thread is not the target's.
     (
         || {
             let caught = thread::spawn(boom).join().unwrap_err();
@@ -248,27 +251,27 @@ const CATCHES: &[Catches] = &[
         "resumed",
         None,
     ),
-    // Values of other types are told apart, too.
+    // Payloads without a message are distinguished by their type.
     (
         || {
-            survives(|| panic::panic_any(7u8));
+            catch_payload(|| panic::panic_any(7u8));
             panic::resume_unwind(Box::new(7u16))
         },
         "a value that is not text",
         None,
     ),
-    // So are many.
+    // Catches more panics than are recorded.
     (
         || {
             for n in 0..100 {
-                survives(move || panic!("number {n}"));
+                catch_payload(move || panic!("number {n}"));
             }
             boom();
         },
         "boom",
-        Some(BOOM),
+        Some(BOOM_LINE),
     ),
-    // A payload that panics when it is dropped does no more harm.
+    // The payload panics when it is dropped, and so does that panic's payload.
     (
         || {
             struct Bomb;
@@ -284,9 +287,9 @@ const CATCHES: &[Catches] = &[
     ),
 ];
 
-fn a_panic_that_the_target_caught_is_not_told_of_another_one() {
+fn a_caught_panic_is_not_mistaken_for_the_one_that_ended_the_target() {
     let catches = |index: usize| CATCHES[index].0();
-    let is_told = |error: Error, text: &str, line: &Option<u32>| match error {
+    let is_reported = |error: Error, text: &str, line: &Option<u32>| match error {
         Error::Panicked {
             message,
             location,
@@ -314,20 +317,20 @@ fn a_panic_that_the_target_caught_is_not_told_of_another_one() {
     let pool = Pool::new(1).unwrap();
     for (index, (_, text, line)) in CATCHES.iter().enumerate() {
         let child = Process::new(catches, (index,)).start().unwrap();
-        is_told(child.join().unwrap_err(), text, line);
-        is_told(pool.apply(catches, (index,)).unwrap_err(), text, line);
-        // A task that caught its panics leaves nothing for the next one.
-        let recovers = || drop(survives(boom));
+        is_reported(child.join().unwrap_err(), text, line);
+        is_reported(pool.apply(catches, (index,)).unwrap_err(), text, line);
+        // A panic that one task has caught is not reported by the next task.
+        let recovers = || drop(catch_payload(boom));
         pool.apply(recovers, ()).unwrap();
         let resumes = || -> u8 { panic::resume_unwind(Box::new("boom")) };
-        is_told(pool.apply(resumes, ()).unwrap_err(), "boom", &None);
+        is_reported(pool.apply(resumes, ()).unwrap_err(), "boom", &None);
     }
 }
 
 fn raises(signal: i32) {
     let signal = Signal::try_from(signal).unwrap();
-    // The first SIGSEGV meets the handler that Rust has for stack overflows,
-    // which restores the default and returns.
+    // The first SIGSEGV calls the handler that Rust installs for stack overflows,
+    // which restores the default action and returns.
     loop {
         raise(signal).unwrap();
     }
@@ -361,7 +364,8 @@ fn an_exit_is_an_error_that_names_its_code() {
     }
 }
 
-/// A child that ends when it is told to.
+/// A child that runs until it is sent a message through the gate, the end of a
+/// pipe. It has started when this returns.
 fn waiting() -> (Process<()>, Connection<(), ()>) {
     let (here, there) = pipe::<(), ()>().unwrap();
     let child = Process::new(waits, (there,)).start().unwrap();
@@ -443,8 +447,8 @@ fn starts_each_end(index: usize) -> Process<u8> {
     Process::new(end, (index,)).start().unwrap()
 }
 
-/// Nothing that is not known is told of a child that has ended.
-fn is_unknown(child: Process<u8>, returned: bool) {
+/// Asserts that the result is all that is known of a child that has ended.
+fn status_is_unknown(child: Process<u8>, returned: bool) {
     let its = child.pid();
     assert_eq!((child.exitcode(), child.is_alive()), (None, false));
     match child.join() {
@@ -464,7 +468,7 @@ fn an_exit_status_that_something_else_collected_is_unknown() {
     for (index, (_, returned)) in ENDS.iter().enumerate() {
         let child = starts_each_end(index);
         waitpid(Pid::from_raw(child.pid() as i32), None).unwrap();
-        is_unknown(child, *returned);
+        status_is_unknown(child, *returned);
     }
 }
 
@@ -484,7 +488,7 @@ fn an_exit_status_is_unknown_where_sigchld_is_ignored() {
         for (index, (_, returned)) in ENDS.iter().enumerate() {
             let child = starts_each_end(index);
             assert!(child.join_timeout(LONG).unwrap());
-            is_unknown(child, *returned);
+            status_is_unknown(child, *returned);
         }
         killed_workers_end_is_unknown();
         let (child, gate) = waiting();
@@ -508,7 +512,7 @@ fn an_exit_status_is_unknown_beside_a_thread_that_waits_for_every_child() {
                 match (child.join(), index) {
                     (Ok(7), _) if *returned => {}
                     (Err(Error::ExitUnknown { .. }), 1..) => {}
-                    // The handle was quicker than the thread.
+                    // `join` was quicker than the thread.
                     (Err(Error::Exited { code: 0, .. }), 1) => {}
                     (Err(Error::Exited { code: 3, .. }), 2) => {}
                     (Err(Error::Killed { signal: 9, .. }), 3) => {}
@@ -520,7 +524,7 @@ fn an_exit_status_is_unknown_beside_a_thread_that_waits_for_every_child() {
     });
 }
 
-fn join_timeout_tells_whether_it_has_ended() {
+fn join_timeout_returns_whether_the_child_has_ended() {
     let (child, gate) = waiting();
     assert!(!child.join_timeout(Duration::ZERO).unwrap());
     let start = Instant::now();
@@ -532,7 +536,7 @@ fn join_timeout_tells_whether_it_has_ended() {
     child.join().unwrap();
 }
 
-fn a_child_that_is_asked_whether_it_lives_leaves_no_zombie() {
+fn asking_whether_a_child_has_ended_leaves_no_zombie() {
     let asks: [fn(&Process<()>) -> bool; 3] = [
         |child| !child.is_alive(),
         |child| child.exitcode().is_some(),
@@ -551,10 +555,9 @@ fn a_child_that_is_asked_whether_it_lives_leaves_no_zombie() {
     }
 }
 
-fn what_acts_on_a_child_is_a_no_op_once_it_has_ended() {
+fn terminate_and_kill_do_nothing_to_a_child_that_has_ended() {
     let (child, gate) = waiting();
     gate.send(()).unwrap();
-    // Nobody has asked yet, so it may have ended without being reaped.
     within(LONG, || !child.is_alive()).unwrap();
     for _ in 0..2 {
         child.terminate().unwrap();
@@ -565,18 +568,16 @@ fn what_acts_on_a_child_is_a_no_op_once_it_has_ended() {
     child.join().unwrap();
 }
 
-fn kill_spares_whoever_has_the_number_now() {
-    // A namespace of its own, in which it may choose the next number.
+fn kill_does_not_hit_a_process_that_has_reused_the_pid() {
+    // In a namespace of its own a process may choose the next PID.
     let namespace = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID;
     let user = getuid();
     if let Err(errno) = unshare(namespace) {
-        return skip(&format!(
-            "no namespace of process numbers is to be had: {errno}"
-        ));
+        return skip(&format!("the system allows no PID namespace: {errno}"));
     }
-    // Its first process is root there.
+    // The first process in the namespace is root there.
     fs::write("/proc/self/uid_map", format!("0 {user} 1")).unwrap();
-    let output = itself("process::first_of_its_namespace").output().unwrap();
+    let output = itself("process::reuses_pids").output().unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -584,23 +585,23 @@ fn kill_spares_whoever_has_the_number_now() {
     );
 }
 
-fn first_of_its_namespace() {
+fn reuses_pids() {
     multiprocessing::init();
     for act in [Process::kill, Process::terminate] {
         let (child, gate) = waiting();
         let number = child.pid();
         gate.send(()).unwrap();
-        // Somebody else reaps it: the number is free and nobody told the handle.
+        // Other code reaps the child, so its PID is free, and `child` does not know.
         waitpid(Pid::from_raw(number as i32), None).unwrap();
         fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
         let mut innocent = Command::new("sleep").arg("1000").spawn().unwrap();
-        assert_eq!(innocent.id(), number, "the number was to be used again");
+        assert_eq!(innocent.id(), number, "the PID was to be used again");
 
         act(&child).unwrap();
         assert!(child.join_timeout(LONG).unwrap());
         assert!(!child.is_alive());
         assert_eq!(innocent.try_wait().unwrap(), None);
-        // Nor is its end taken for the child's, or from who waits for it.
+        // Its end is not taken for the child's, and its status is not collected.
         innocent.kill().unwrap();
         let ended = Id::Pid(Pid::from_raw(number as i32));
         waitid(ended, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
@@ -623,11 +624,11 @@ fn start_before_init_is_an_error() {
         .output()
         .unwrap();
     assert!(output.status.success());
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("init()") && !told.contains("ran"), "{told}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("init()") && !text.contains("ran"), "{text}");
 }
 
-fn dies_before_its_handshake() {
+fn dies_before_init() {
     if env::var_os(MARK).is_some() {
         match env::var("END").unwrap().as_str() {
             "exit" => process::exit(7),
@@ -636,7 +637,7 @@ fn dies_before_its_handshake() {
     }
     multiprocessing::init();
     let argument = vec![0u8; env::var("SIZE").unwrap().parse().unwrap()];
-    // The one place to learn of it is `start` or `join`.
+    // Either of the two may report it.
     let error = Process::new(|_: Vec<u8>| (), (argument,))
         .start()
         .and_then(Process::join)
@@ -644,25 +645,25 @@ fn dies_before_its_handshake() {
     println!("{error:?}");
 }
 
-fn a_child_that_dies_before_its_handshake_is_an_error() {
+fn a_child_that_dies_before_init_is_an_error() {
     for size in [0, 64 * MIB] {
         for (end, told) in [
             ("exit", "Exited { pid: 0, code: 7 }"),
             ("kill", "Killed { pid: 0, signal: 9 }"),
         ] {
-            let output = itself("process::dies_before_its_handshake")
+            let output = itself("process::dies_before_init")
                 .env("END", end)
                 .env("SIZE", size.to_string())
                 .stderr(Stdio::inherit())
                 .output()
                 .unwrap();
-            assert_eq!(without_numbers(&output.stdout), format!("{told}\n"));
+            assert_eq!(without_pids(&output.stdout), format!("{told}\n"));
         }
     }
 }
 
-/// What was printed, with every `pid: N` as `pid: 0`.
-fn without_numbers(output: &[u8]) -> String {
+/// The output with every `pid: N` replaced by `pid: 0`.
+fn without_pids(output: &[u8]) -> String {
     let mut parts = str::from_utf8(output).unwrap().split("pid: ");
     let first = parts.next().unwrap().to_string();
     parts.fold(first, |text, part| {
@@ -679,7 +680,7 @@ fn never_calls_init() {
             .expect_err("nothing ran");
         println!("{error:?}");
     }
-    // The child does what the rest of this program does, and ends well.
+    // The child returns from `main` like any program, and exits with code 0.
 }
 
 fn a_child_that_never_calls_init_is_an_error() {
@@ -687,13 +688,10 @@ fn a_child_that_never_calls_init_is_an_error() {
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert_eq!(
-        without_numbers(&output.stdout),
-        "Exited { pid: 0, code: 0 }\n"
-    );
+    assert_eq!(without_pids(&output.stdout), "Exited { pid: 0, code: 0 }\n");
 }
 
-fn dropping_a_handle_waits_for_the_child() {
+fn dropping_a_process_waits_for_the_child() {
     let ended = Value::new(0u8).unwrap();
     let child = Process::new(
         |ended: &Value<u8>| {
@@ -709,7 +707,7 @@ fn dropping_a_handle_waits_for_the_child() {
     assert_eq!(kill(pid, None), Err(Errno::ESRCH));
 }
 
-fn dropping_the_handle_of_a_daemon_kills_it() {
+fn dropping_a_daemon_kills_it() {
     let (here, there) = pipe::<(), ()>().unwrap();
     let child = Process::new(
         |gate: Connection<(), ()>| {
@@ -725,26 +723,27 @@ fn dropping_the_handle_of_a_daemon_kills_it() {
     assert_eq!(kill(pid, None), Err(Errno::ESRCH));
 }
 
-/// Runs `act` in a copy of this process, and returns how the copy ended.
+/// Runs `act` in a copy of this process that `fork` makes, and returns how the copy
+/// ended.
 fn in_a_fork(act: impl FnOnce()) -> WaitStatus {
-    // SAFETY: no other thread runs in a test's process, so that no lock is held.
+    // SAFETY: no other thread runs in a test's process, so no lock is held.
     match unsafe { fork() }.unwrap() {
         ForkResult::Parent { child } => waitpid(child, None).unwrap(),
         ForkResult::Child => {
             let outcome = panic::catch_unwind(panic::AssertUnwindSafe(act));
-            // SAFETY: it ends the process, and runs nothing of the parent's.
+            // SAFETY: this ends the process without running any other code.
             unsafe { libc::_exit(i32::from(outcome.is_err())) }
         }
     }
 }
 
-fn a_copy_that_fork_made_of_a_target_does_not_answer_in_its_place() {
+fn a_copy_that_fork_made_of_a_target_sends_no_result() {
     fn forks() -> u8 {
-        // SAFETY: the copy only returns, and this process has one thread.
+        // SAFETY: this process has one thread, so no lock is held in the copy.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => 77,
             ForkResult::Parent { child } => {
-                // The copy has returned, and would have answered.
+                // The copy has returned, and could have sent its result.
                 assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 1)));
                 1
             }
@@ -754,7 +753,7 @@ fn a_copy_that_fork_made_of_a_target_does_not_answer_in_its_place() {
     assert_eq!(child.join().unwrap(), 1);
 }
 
-fn a_result_that_memory_is_missing_for_is_an_error_that_says_so() {
+fn a_result_too_large_for_memory_is_an_error_that_says_so() {
     fn large(spare: u64) -> String {
         let result = "x".repeat(8 << 20);
         let pages = fs::read_to_string("/proc/self/statm").unwrap();
@@ -763,7 +762,7 @@ fn a_result_that_memory_is_missing_for_is_an_error_that_says_so() {
         setrlimit(Resource::RLIMIT_AS, limit, limit).unwrap();
         result
     }
-    // There may be memory for one copy of the result and not for the next.
+    // Depending on the limit, one copy of the result or another does not fit.
     for spare in [1, 2, 8, 10, 16, 18, 20, 25].map(|mib| mib << 20) {
         let child = Process::new(large, (spare,)).start().unwrap();
         match child.join() {
@@ -774,7 +773,7 @@ fn a_result_that_memory_is_missing_for_is_an_error_that_says_so() {
     }
 }
 
-fn dropping_a_handle_that_fork_copied_does_nothing() {
+fn dropping_a_copy_that_fork_made_does_nothing() {
     let (child, gate) = waiting();
     let (here, there) = pipe::<(), ()>().unwrap();
     let daemon = Process::new(waits, (there,)).daemon(true).start().unwrap();
@@ -784,7 +783,7 @@ fn dropping_a_handle_that_fork_copied_does_nothing() {
         let (child, daemon) = copies.take().unwrap();
         assert!(child.is_alive() && daemon.is_alive());
         assert_eq!((child.exitcode(), daemon.exitcode()), (None, None));
-        // It would take what the child has to tell its parent.
+        // `join` here would receive the report that the parent waits for.
         let error = child.join().unwrap_err();
         assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
         drop(daemon);
@@ -799,9 +798,9 @@ fn dropping_a_handle_that_fork_copied_does_nothing() {
     daemon.join().unwrap();
 }
 
-fn a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same() {
+fn kill_works_where_sending_a_signal_is_forbidden() {
     if !getuid().is_root() {
-        return eprintln!("skipped: only root can give up what its child keeps");
+        return eprintln!("skipped: only root can give up a right that its child keeps");
     }
     let (killed, _gate) = waiting();
     let (here, there) = pipe::<(), ()>().unwrap();
@@ -811,7 +810,7 @@ fn a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same() {
     let task = pool.apply_async(spins, ()).unwrap();
     let nobody = Uid::from_raw(12_345);
     setresuid(nobody, nobody, nobody).unwrap();
-    // For the harness, which looks into /proc.
+    // So that the harness can still read /proc.
     prctl::set_dumpable(true).unwrap();
     assert!(killed.terminate().is_err());
     assert!(killed.is_alive());
@@ -820,7 +819,7 @@ fn a_child_that_may_not_be_sent_a_signal_is_killed_all_the_same() {
         Err(Error::Killed { signal: 9, .. }) => {}
         other => panic!("{other:?}"),
     }
-    // Neither waits for ever.
+    // Neither of these waits for ever.
     drop(pool);
     assert!(task.get().is_err());
     drop(daemon);
@@ -859,14 +858,14 @@ fn children_start_children() {
 
 fn a_child_outlives_the_thread_that_started_it() {
     let (child, gate) = thread::spawn(waiting).join().unwrap();
-    // A signal for the end of that thread would come about now.
+    // A child that dies with its thread, as by PR_SET_PDEATHSIG, would be dead now.
     assert!(!child.join_timeout(Duration::from_millis(200)).unwrap());
     gate.send(()).unwrap();
     child.join().unwrap();
 }
 
-fn settle(ready: &Queue<u32>, full: &Queue<u8>, generations: u8) {
-    // Each of these says that it is there, then does one thing for ever.
+fn start_generation(ready: &Queue<u32>, full: &Queue<u8>, generations: u8) {
+    // Each of these reports that it runs, and then does one thing for ever.
     fn idles(ready: &Queue<u32>, empty: &Queue<u8>) {
         ready.put(process::id()).unwrap();
         empty.get().unwrap();
@@ -881,7 +880,7 @@ fn settle(ready: &Queue<u32>, full: &Queue<u8>, generations: u8) {
     }
     fn sends(ready: &Queue<u32>, unread: Connection<Vec<u8>, ()>) {
         ready.put(process::id()).unwrap();
-        // The first ones go in, the last one does not.
+        // After some messages there is no room, and it waits.
         loop {
             unread.send(vec![0; 10_000]).unwrap();
         }
@@ -909,7 +908,7 @@ fn settle(ready: &Queue<u32>, full: &Queue<u8>, generations: u8) {
     let spinning = busy.apply_async(spins, ()).unwrap();
     if generations > 1 {
         all.push(
-            Process::new(settle, (ready, full, generations - 1))
+            Process::new(start_generation, (ready, full, generations - 1))
                 .start()
                 .unwrap(),
         );
@@ -924,8 +923,9 @@ fn stays(ready: &Queue<u32>) {
 }
 
 const GENERATIONS: u8 = 2;
-/// What `settle` starts and itself, but not its idle pool's worker.
-const SETTLERS: usize = 7;
+/// The processes of a generation that report: `start_generation` itself and those
+/// that it starts, except the idle pool's worker.
+const GENERATION_SIZE: usize = 7;
 
 fn family() {
     multiprocessing::init();
@@ -934,9 +934,9 @@ fn family() {
     full.put(0).unwrap();
     thread::spawn({
         let ready = ready.clone();
-        move || settle(&ready, &full, GENERATIONS)
+        move || start_generation(&ready, &full, GENERATIONS)
     });
-    for _ in 0..SETTLERS * GENERATIONS as usize {
+    for _ in 0..GENERATION_SIZE * GENERATIONS as usize {
         ready.get().unwrap();
     }
     println!("ready");
@@ -959,7 +959,7 @@ fn when_the_parent_is_killed_every_descendant_is_gone_within_a_second() {
         .map(|&child| children(child as u32).len())
         .max();
     assert!(
-        generation.len() > SETTLERS && next >= Some(SETTLERS),
+        generation.len() > GENERATION_SIZE && next >= Some(GENERATION_SIZE),
         "{generation:?}, {next:?}"
     );
 
@@ -975,8 +975,8 @@ fn starting_is_safe_in_a_program_of_many_threads() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..8 {
-            // Whatever a fork could catch half way: the heap, the
-            // environment, the standard streams, descriptors.
+            // These threads hold locks at any time when a process is started: of
+            // the heap, the environment, the standard streams.
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     let text = format!("{:?}", vec![env::var_os("PATH"); 10]);
@@ -1004,7 +1004,7 @@ fn starting_is_safe_in_a_program_of_many_threads() {
     });
 }
 
-fn a_child_has_a_name_a_number_and_a_life() {
+fn a_child_has_a_name_and_a_pid_and_is_alive_until_it_ends() {
     let child = Process::new(process::id, ())
         .name("worker-1")
         .start()
@@ -1022,7 +1022,7 @@ fn a_child_has_a_name_a_number_and_a_life() {
     assert!(!child.is_alive());
 }
 
-fn a_child_keeps_the_arguments_and_reads_nothing() {
+fn a_child_has_its_parents_arguments_and_an_empty_stdin() {
     fn looks() -> (Vec<String>, String) {
         let mut input = String::new();
         io::stdin().read_to_string(&mut input).unwrap();
@@ -1062,15 +1062,14 @@ fn a_child_holds_no_descriptor_that_it_was_not_given() {
         pipe::<(), ()>().unwrap(),
         Pool::new(1).unwrap(),
     );
-    // The gate goes first, or the child would be waited for in vain.
+    // The gate is dropped first, and so ends the child before that is waited for.
     let (_child, _gate) = waiting();
     assert_eq!(count(), few);
     assert_eq!(program(), bare);
 }
 
-/// The descriptors from 3 on that this process has, but those of the listing
-/// and of a child's socket.
-fn strange_descriptors() -> Vec<String> {
+/// The descriptors of this process from 3 on, except that of the listing.
+fn inherited_descriptors() -> Vec<String> {
     let listed = fs::read_dir("/proc/self/fd").unwrap().flatten();
     let links = listed.filter_map(|entry| {
         let number: i32 = entry.file_name().to_str()?.parse().ok()?;
@@ -1082,7 +1081,7 @@ fn strange_descriptors() -> Vec<String> {
 
 fn a_child_inherits_no_descriptor_that_is_not_close_on_exec() {
     let count = || {
-        Process::new(strange_descriptors, ())
+        Process::new(inherited_descriptors, ())
             .start()
             .unwrap()
             .join()
@@ -1091,26 +1090,27 @@ fn a_child_inherits_no_descriptor_that_is_not_close_on_exec() {
     let own = count().len();
     let file = fs::File::open("/dev/zero").unwrap();
     let mut inherited = vec![dup(&file).unwrap()];
-    // Among them one with the number that the socket would have.
+    // Some of them have numbers that are far from the others.
     for number in [900, 901, 1000] {
         // SAFETY: nothing else is open under these numbers.
         inherited.push(unsafe { dup2_raw(&file, number) }.unwrap());
     }
     assert_eq!(count().len(), own, "{:?}", count());
     let pool = Pool::new(1).unwrap();
-    let workers = pool.apply(strange_descriptors, ()).unwrap();
+    let workers = pool.apply(inherited_descriptors, ()).unwrap();
     assert!(
         !workers.iter().any(|line| line.contains("zero")),
         "{workers:?}"
     );
-    // `Command` does pass them on, as ever.
+    // `Command` lets its children inherit them.
     let output = Command::new("ls").args(["-l", "/proc/self/fd"]).output();
     assert!(
         String::from_utf8(output.unwrap().stdout)
             .unwrap()
             .contains("zero")
     );
-    // A limit that counting up to would take long does not matter.
+    // It takes no longer if the limit is so high that closing each number below it
+    // would take long.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let start = Instant::now();
@@ -1134,7 +1134,7 @@ fn lacks_close_range() {
         dup(&file).unwrap(),
         unsafe { dup2_raw(&file, 900) }.unwrap(),
     ];
-    let child = Process::new(strange_descriptors, ()).start().unwrap();
+    let child = Process::new(inherited_descriptors, ()).start().unwrap();
     let descriptors = child.join().unwrap();
     assert!(
         !descriptors.iter().any(|line| line.contains("zero")),
@@ -1197,8 +1197,8 @@ fn a_child_starts_with_no_signal_blocked_and_no_handler() {
     extern "C" fn handler(_: libc::c_int) {}
     let looks = || (signals("SigBlk"), signals("SigIgn"), signals("SigCgt"));
     let look = || Process::new(looks, ()).start().unwrap().join().unwrap();
-    let as_ever = look();
-    assert_eq!(as_ever.0, 0);
+    let without_handler = look();
+    assert_eq!(without_handler.0, 0);
     let action = SigAction::new(
         SigHandler::Handler(handler),
         SaFlags::empty(),
@@ -1207,16 +1207,16 @@ fn a_child_starts_with_no_signal_blocked_and_no_handler() {
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
     SigSet::all().thread_block().unwrap();
-    assert_eq!(look(), as_ever);
+    assert_eq!(look(), without_handler);
     let (child, _gate) = waiting();
     child.terminate().unwrap();
     assert!(child.join_timeout(LONG).unwrap());
     assert_eq!(child.exitcode(), Some(-15));
-    // Nor is the parent's mask another one than before.
+    // The parent's own mask is as before.
     assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGTERM));
 }
 
-fn what_the_parent_ignores_the_child_ignores_but_not_sigterm() {
+fn a_child_ignores_the_signals_its_parent_ignores_except_sigterm() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
         // SAFETY: no handler is installed.
         unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) }.unwrap();
@@ -1231,14 +1231,13 @@ fn what_the_parent_ignores_the_child_ignores_but_not_sigterm() {
 }
 
 fn a_program_that_a_pools_task_starts_ends_by_ctrl_c() {
-    fn starts_a_program(gate: bool) -> Option<i32> {
+    fn starts_a_program(ignores: bool) -> Option<i32> {
         let mut program = Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = Pid::from_raw(program.id() as i32);
-        // Ctrl-C goes to the worker as well.
+        // Ctrl-C sends the signal to the worker as well.
         raise(Signal::SIGINT).unwrap();
         kill(pid, Signal::SIGINT).unwrap();
-        if gate {
-            // It is not to end by SIGINT.
+        if ignores {
             assert!(program.try_wait().unwrap().is_none());
             program.kill().unwrap();
         }
@@ -1248,8 +1247,8 @@ fn a_program_that_a_pools_task_starts_ends_by_ctrl_c() {
     let ended = pool.apply(starts_a_program, (false,)).unwrap();
     assert_eq!(ended, Some(Signal::SIGINT as i32));
     drop(pool);
-    // What a shell starts in the background ignores Ctrl-C, and so do the
-    // programs of its tasks.
+    // A program that a shell starts in the background ignores Ctrl-C, and so do the
+    // programs that its tasks start.
     // SAFETY: no handler is installed.
     unsafe { nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
     let pool = Pool::new(1).unwrap();
@@ -1258,7 +1257,8 @@ fn a_program_that_a_pools_task_starts_ends_by_ctrl_c() {
 }
 
 fn closes_descriptors() -> u8 {
-    // SAFETY: unsound, as it is in any program, and what people do.
+    // SAFETY: this is unsound in general, because other code owns the descriptors,
+    // but programs do it, and here nothing relies on them afterwards.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     7
 }
@@ -1266,7 +1266,7 @@ fn closes_descriptors() -> u8 {
 fn a_target_that_closes_its_socket_is_an_error_that_says_so() {
     fn opens_another(path: String) -> u8 {
         closes_descriptors();
-        // These have the numbers that were closed.
+        // These files get the numbers that were closed.
         for _ in 0..10 {
             let file = fs::File::options().append(true).create(true).open(&path);
             std::mem::forget(file.unwrap());
@@ -1295,9 +1295,9 @@ fn ends_after_start() {
     process::exit(i32::from(child.pid() == 0));
 }
 
-fn an_orphan_ends_in_silence() {
+fn an_orphan_exits_without_a_message() {
     for _ in 0..40 {
-        // This waits for the orphan, too, which has the stream open.
+        // This waits for the orphan as well, because it has stderr open.
         let output = itself("process::ends_after_start").output().unwrap();
         assert!(output.status.success());
         let words = String::from_utf8(output.stderr).unwrap();
@@ -1319,7 +1319,7 @@ fn lets_no_descriptors_in() {
 
 fn a_child_that_cannot_receive_its_arguments_is_an_error_that_says_why() {
     let output = itself("process::lets_no_descriptors_in").output().unwrap();
-    let words = without_numbers(&output.stdout);
+    let words = without_pids(&output.stdout);
     assert!(
         words.starts_with("ChildStart { pid: 0, reason: "),
         "{words}"
@@ -1328,7 +1328,7 @@ fn a_child_that_cannot_receive_its_arguments_is_an_error_that_says_why() {
 }
 
 fn builds_a_runtime() {
-    // As the README shows.
+    // As the module's documentation shows.
     multiprocessing::init();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -1362,7 +1362,7 @@ fn starts_a_process() {
     println!("ran {}", child.pid() == child.join().unwrap());
 }
 
-/// What a child starts: this program, under another name of its test.
+/// A child's target: runs this program again, as one that uses processes.
 fn starts_a_program_that_uses_processes() -> (bool, String, String) {
     let output = itself("process::starts_a_process").output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -1371,26 +1371,26 @@ fn starts_a_program_that_uses_processes() -> (bool, String, String) {
 }
 
 fn has_threads_before_init() {
-    // The child has to be under way before its variable could be removed.
+    // With this thread the child cannot remove its variable in `init`.
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let reader = thread::spawn(move || {
         while wait.try_recv().is_err() {
-            // What no lock of Rust guards, as the C library does it anywhere.
-            // SAFETY: it only reads, which is sound as long as nobody writes.
+            // Reads without Rust's lock, as the C library does in many functions.
+            // SAFETY: this only reads, which is sound as long as nothing writes.
             unsafe { libc::getenv(c"SHARED_TEST_NO_SUCH_VARIABLE".as_ptr()) };
         }
     });
     multiprocessing::init();
     let child = Process::new(starts_a_program_that_uses_processes, ());
     let (marked, stdout, stderr) = child.start().unwrap().join().unwrap();
-    // With another thread there the variable stays, and does no harm.
+    // The variable is still there, and does no harm.
     assert!(marked);
     assert_eq!((stdout.as_str(), stderr.as_str()), ("ran true\n", ""));
     done.send(()).unwrap();
     reader.join().unwrap();
 }
 
-fn a_program_that_inherits_the_mark_starts_as_a_parent() {
+fn a_program_that_inherits_the_child_variable_starts_as_a_parent() {
     let output = itself("process::has_threads_before_init")
         .stderr(Stdio::inherit())
         .output()
@@ -1402,7 +1402,7 @@ fn a_program_that_inherits_the_mark_starts_as_a_parent() {
     assert_eq!((stdout.as_str(), stderr.as_str()), ("ran true\n", ""));
 }
 
-fn the_mark_reaches_no_other_program() {
+fn the_child_variable_reaches_no_other_program() {
     fn environment() -> Vec<u8> {
         Command::new("env").output().unwrap().stdout
     }
@@ -1418,7 +1418,7 @@ fn the_mark_reaches_no_other_program() {
     );
 }
 
-fn up_to_eight_arguments_cross() {
+fn up_to_eight_arguments_can_be_passed() {
     macro_rules! sum_of {
         ($($name:ident)*) => {
             let child = Process::new(|$($name: u64),*| 0 $(+ $name)*, ($(stringify!($name).len() as u64,)*));
@@ -1443,7 +1443,7 @@ enum Shape {
     Group(Vec<Shape>, HashMap<String, Option<char>>),
 }
 
-fn any_serde_type_crosses() {
+fn any_serde_type_can_be_an_argument_and_a_result() {
     let shape = Shape::Group(
         vec![Shape::Nothing, Shape::Circle { radius: 0.5 }],
         HashMap::from([("ключ".to_string(), Some('🦀')), (String::new(), None)]),
@@ -1461,16 +1461,16 @@ fn any_serde_type_crosses() {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Desk {
+struct Handles {
     inbox: Queue<String>,
     outbox: Option<Connection<u64, ()>>,
     counters: HashMap<String, Value<u64>>,
 }
 
-fn handles_cross_inside_other_values() {
-    fn works_at(desk: Desk, twice: [Array<u8>; 2]) {
-        desk.counters["letters"].set(desk.inbox.get().unwrap().len() as u64);
-        desk.outbox.unwrap().send(42).unwrap();
+fn handles_can_be_inside_other_arguments() {
+    fn uses_all(handles: Handles, twice: [Array<u8>; 2]) {
+        handles.counters["letters"].set(handles.inbox.get().unwrap().len() as u64);
+        handles.outbox.unwrap().send(42).unwrap();
         twice[0].set(0, 1);
         assert_eq!(twice[1].get(0), 1);
     }
@@ -1478,13 +1478,13 @@ fn handles_cross_inside_other_values() {
     let letters = Value::new(0).unwrap();
     let inbox = Queue::new().unwrap();
     inbox.put("hello".to_string()).unwrap();
-    let desk = Desk {
+    let handles = Handles {
         inbox,
         outbox: Some(there),
         counters: HashMap::from([("letters".to_string(), letters.clone())]),
     };
     let array = Array::new([0u8]).unwrap();
-    let child = Process::new(works_at, (desk, [array.clone(), array.clone()]))
+    let child = Process::new(uses_all, (handles, [array.clone(), array.clone()]))
         .start()
         .unwrap();
     assert_eq!(here.recv().unwrap(), 42);
@@ -1492,7 +1492,7 @@ fn handles_cross_inside_other_values() {
     assert_eq!((letters.get(), array.get(0)), (5, 1));
 }
 
-fn three_hundred_handles_cross_at_once() {
+fn three_hundred_handles_can_be_passed_at_once() {
     let values: Vec<_> = (0..300).map(|n| Value::new(n).unwrap()).collect();
     fn negate(values: &Vec<Value<i32>>) {
         for value in values {
@@ -1522,7 +1522,7 @@ fn an_argument_that_cannot_be_decoded_is_an_error_at_join() {
     assert!(matches!(error, Error::Decode(_)), "{error:?}");
 }
 
-fn a_result_that_cannot_cross_is_an_error_at_join() {
+fn a_result_that_cannot_be_encoded_or_decoded_is_an_error_at_join() {
     let child = Process::new(Fussy, (UNENCODABLE,)).start().unwrap();
     let error = child.join().err();
     assert!(matches!(error, Some(Error::Encode(_))), "{error:?}");
@@ -1531,9 +1531,9 @@ fn a_result_that_cannot_cross_is_an_error_at_join() {
     assert!(matches!(error, Some(Error::Decode(_))), "{error:?}");
 }
 
-fn a_handle_encoded_anywhere_else_is_an_error_that_says_so() {
+fn a_handle_that_is_not_an_argument_is_an_error_that_says_so() {
     let value = Value::new(0).unwrap();
-    let told = |error: &dyn std::fmt::Display| {
+    let says_so = |error: &dyn std::fmt::Display| {
         let text = error.to_string();
         assert!(
             text.contains("argument") && text.contains("start"),
@@ -1542,19 +1542,19 @@ fn a_handle_encoded_anywhere_else_is_an_error_that_says_so() {
     };
     let queue = Queue::<Value<i32>>::new().unwrap();
     match queue.put(value.clone()) {
-        Err(error @ Error::Encode(_)) => told(&error),
+        Err(error @ Error::Encode(_)) => says_so(&error),
         other => panic!("{other:?}"),
     }
     let (left, _right) = pipe::<Value<i32>, ()>().unwrap();
     match left.send(value.clone()) {
-        Err(error @ Error::Encode(_)) => told(&error),
+        Err(error @ Error::Encode(_)) => says_so(&error),
         other => panic!("{other:?}"),
     }
     let child = Process::new(|value: Value<i32>| value, (value.clone(),))
         .start()
         .unwrap();
     match child.join() {
-        Err(error @ Error::Encode(_)) => told(&error),
+        Err(error @ Error::Encode(_)) => says_so(&error),
         other => panic!("{:?}", other.err()),
     }
 }

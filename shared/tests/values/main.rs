@@ -1,9 +1,9 @@
-//! Whatever serde can carry comes back the same, on each way on which a value
-//! goes to another process, alone and among others.
+//! A value of any type that serde can write and read comes back the same: through a
+//! queue, a pipe, a process and a pool, alone and inside a vector.
 //!
-//! Not with the other tests of `shared::multiprocessing`: `serde_json` brings
-//! implementations of `PartialEq` for numbers and texts, with which their
-//! shorter comparisons would be ambiguous.
+//! These tests are apart from the others of `shared::multiprocessing`, because
+//! `serde_json` has implementations of `PartialEq` for numbers and strings that
+//! would make some of the others' comparisons ambiguous.
 
 #[macro_use]
 #[path = "../multiprocessing/harness.rs"]
@@ -33,30 +33,30 @@ use shared::multiprocessing::{Array, Error, Pool, Process, Queue, Value, pipe};
 
 const TESTS: &[(&str, fn())] = named![
     numbers_come_back,
-    numbers_that_are_not_equal_to_themselves_come_back_bit_by_bit,
+    nan_comes_back_bit_by_bit,
     options_in_options_come_back,
     texts_and_bytes_come_back,
     collections_come_back,
     enums_come_back,
     structs_with_attributes_come_back,
     enums_with_attributes_come_back,
-    values_kept_aside_come_back,
-    a_newtype_may_have_any_name,
+    untagged_enums_come_back,
+    a_newtype_with_any_name_comes_back,
     nesting_that_would_overflow_a_stack_is_refused,
     json_comes_back,
     json_with_its_own_types_comes_back,
     times_and_addresses_come_back,
-    types_that_write_themselves_come_back,
+    types_with_their_own_serde_implementations_come_back,
     more_names_than_indices_come_back,
-    vectors_that_begin_alike_and_go_on_otherwise_come_back,
-    an_end_of_none_is_told_from_a_null,
+    vectors_that_begin_with_numbers_of_one_type_and_go_on_otherwise_come_back,
+    none_and_json_null_come_back_as_different_values,
     a_skipped_field_does_not_shift_the_others,
-    what_cannot_be_encoded_says_so_and_nothing_is_put,
+    a_value_that_cannot_be_encoded_is_an_error_and_nothing_is_sent,
     an_item_of_another_type_is_an_error,
     references_can_be_arguments,
     errors_can_be_results,
-    endless_items_are_no_capacity_overflow,
-    a_handle_is_refused_by_another_format,
+    an_iterator_with_a_wrong_size_hint_can_be_mapped,
+    a_handle_cannot_be_encoded_in_another_format,
 ];
 
 fn main() -> ExitCode {
@@ -71,7 +71,7 @@ fn echo<T>(value: T) -> T {
     value
 }
 
-/// Sends values on every way that there is, alone and in a vector.
+/// Sends values in every way that there is, and asserts that the same come back.
 fn come_back<T>(values: impl IntoIterator<Item = T>)
 where
     T: Serialize + DeserializeOwned + PartialEq + Debug + Clone + 'static,
@@ -138,7 +138,7 @@ fn numbers_come_back() {
     come_back([NonZero::new(7u64).unwrap()]);
 }
 
-fn numbers_that_are_not_equal_to_themselves_come_back_bit_by_bit() {
+fn nan_comes_back_bit_by_bit() {
     let nan = f64::from_bits(0x7ff4_0000_dead_beef);
     come_back_by([f64::NAN, -f64::NAN, nan, -0.0], |one, other| {
         one.to_bits() == other.to_bits()
@@ -241,7 +241,7 @@ fn enums_come_back() {
     )]);
 }
 
-/// Each kind of attribute that changes what is written.
+/// A field for each attribute of serde that changes what is written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Attributes {
@@ -424,7 +424,7 @@ fn enums_with_attributes_come_back() {
     come_back([Renamed::First, Renamed::Third(3), Renamed::Other]);
 }
 
-fn values_kept_aside_come_back() {
+fn untagged_enums_come_back() {
     let untagged = vec![
         Untagged::Flag(true),
         Untagged::Number(-5),
@@ -460,7 +460,7 @@ fn values_kept_aside_come_back() {
 #[serde(rename = "$ref")]
 struct Reference(Flattened);
 
-fn a_newtype_may_have_any_name() {
+fn a_newtype_with_any_name_comes_back() {
     come_back([Reference(Flattened::default())]);
 }
 
@@ -480,7 +480,7 @@ fn nesting_that_would_overflow_a_stack_is_refused() {
     for (deepest, link) in [(512, Chain::Link as _), (512, structs)] {
         let queue = Queue::new().unwrap();
         queue.put(chain(deepest, link)).unwrap();
-        // A thread's stack is smaller than that of `main`.
+        // On a thread, because its stack is smaller than that of `main`.
         let got = std::thread::spawn({
             let queue = queue.clone();
             move || queue.get().unwrap() == chain(deepest, link)
@@ -534,7 +534,7 @@ fn times_and_addresses_come_back() {
     come_back(["[::1]:80".parse::<SocketAddr>().unwrap()]);
 }
 
-/// Says nothing, or something wrong, of how many items there are.
+/// Gives the serializer this length, if any, which may be wrong, and these items.
 #[derive(Clone, Debug, PartialEq)]
 struct Counted(Option<usize>, Vec<Shape>);
 
@@ -573,7 +573,7 @@ impl<'de> Deserialize<'de> for Counted {
     }
 }
 
-/// Writes itself in other words than it reads itself.
+/// Writes itself as a struct and reads itself as a map.
 #[derive(Clone, Debug, PartialEq)]
 struct Asymmetric(u8);
 
@@ -592,7 +592,7 @@ impl<'de> Deserialize<'de> for Asymmetric {
     }
 }
 
-fn types_that_write_themselves_come_back() {
+fn types_with_their_own_serde_implementations_come_back() {
     for said in [None, Some(0), Some(3), Some(300), Some(usize::MAX)] {
         come_back([
             Counted(said, vec![]),
@@ -610,7 +610,7 @@ macro_rules! many_fields {
     };
 }
 
-/// More different names than a message remembers.
+/// The format gives 254 names of a stream an index. Here there are more.
 fn more_names_than_indices_come_back() {
     macro_rules! structs {
         ($($name:ident)*) => {
@@ -620,7 +620,7 @@ fn more_names_than_indices_come_back() {
             struct All { $($name: $name),* }
         };
     }
-    // The same text in two structs may be two names.
+    // The same string in two structs may be two literals, and so two names.
     structs!(A B C D E F G H I J K L);
     let all = All {
         L: L {
@@ -636,7 +636,7 @@ fn more_names_than_indices_come_back() {
     come_back([named]);
 }
 
-fn vectors_that_begin_alike_and_go_on_otherwise_come_back() {
+fn vectors_that_begin_with_numbers_of_one_type_and_go_on_otherwise_come_back() {
     for other in [
         json!("x"),
         json!(null),
@@ -662,7 +662,7 @@ fn vectors_that_begin_alike_and_go_on_otherwise_come_back() {
     assert_eq!(pool.starmap(|| 7, [(), ()]).unwrap(), [7, 7]);
 }
 
-fn an_end_of_none_is_told_from_a_null() {
+fn none_and_json_null_come_back_as_different_values() {
     let queue = Queue::<Option<Json>>::new().unwrap();
     for item in [Some(json!(1)), Some(Json::Null), None] {
         queue.put(item).unwrap();
@@ -695,7 +695,7 @@ fn a_skipped_field_does_not_shift_the_others() {
     assert_eq!(pool.map(total, items).unwrap(), [0, 3]);
 }
 
-fn what_cannot_be_encoded_says_so_and_nothing_is_put() {
+fn a_value_that_cannot_be_encoded_is_an_error_and_nothing_is_sent() {
     fn refused(outcome: Result<(), Error>, name: &str) {
         match outcome {
             Err(Error::Encode(text)) => {
@@ -734,28 +734,29 @@ fn what_cannot_be_encoded_says_so_and_nothing_is_put() {
     assert_eq!(pool.apply(|| 1, ()).unwrap(), 1);
 }
 
-/// A type that reads itself as something else than it wrote.
+/// Writes itself as a number and reads itself as a string.
 #[derive(Debug)]
-struct Liar(#[expect(dead_code, reason = "it cannot be read")] String);
+struct Mismatched(#[expect(dead_code, reason = "it cannot be read")] String);
 
-impl Serialize for Liar {
+impl Serialize for Mismatched {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(1)
     }
 }
 
-impl<'de> Deserialize<'de> for Liar {
+impl<'de> Deserialize<'de> for Mismatched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Liar)
+        String::deserialize(deserializer).map(Mismatched)
     }
 }
 
 fn an_item_of_another_type_is_an_error() {
     let queue = Queue::new().unwrap();
-    queue.put(Liar(String::new())).unwrap();
+    queue.put(Mismatched(String::new())).unwrap();
     match queue.get() {
         Err(Error::Decode(text)) => {
-            let said = text.contains("Liar") && text.contains("integer `1`, expected a string");
+            let said =
+                text.contains("Mismatched") && text.contains("integer `1`, expected a string");
             assert!(said, "{text}");
         }
         other => panic!("{other:?}"),
@@ -870,9 +871,8 @@ fn errors_can_be_results() {
         if source.kind() == std::io::ErrorKind::NotFound));
 }
 
-fn endless_items_are_no_capacity_overflow() {
-    // Items are taken until there are too many; an iterator that promises ever
-    // so many is no reason to set memory aside.
+fn an_iterator_with_a_wrong_size_hint_can_be_mapped() {
+    // The pool must not reserve memory for as many items as this iterator promises.
     struct Promises(u8);
     impl Iterator for Promises {
         type Item = u8;
@@ -894,7 +894,7 @@ fn endless_items_are_no_capacity_overflow() {
     );
 }
 
-fn a_handle_is_refused_by_another_format() {
+fn a_handle_cannot_be_encoded_in_another_format() {
     let value = Value::new(0).unwrap();
     assert!(serde_json::to_string(&value).is_err());
     assert!(serde_json::from_str::<Value<i32>>("0").is_err());

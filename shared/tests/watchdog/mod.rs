@@ -1,12 +1,12 @@
-//! Ends the test program when a test is stuck, which else would never end.
+//! Aborts the test program when a test is stuck.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use std::{process, thread};
 
-/// Lets the test that holds it take a minute, which is far more than any of
-/// them needs.
+/// Aborts the program unless it is dropped within a minute, which is far longer
+/// than any of the tests takes.
 #[must_use]
 pub struct Watchdog(#[expect(dead_code, reason = "dropping it is the signal")] Sender<()>);
 
@@ -15,7 +15,7 @@ pub fn watchdog() -> Watchdog {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         if receiver.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
-            // Not `eprintln!`, which the test harness captures and would lose.
+            // Not by `eprintln!`, which the test harness captures and would lose.
             let _ = writeln!(io::stderr(), "{test} is stuck");
             process::abort();
         }

@@ -1,3 +1,5 @@
+//! Reads the format.
+
 use std::cell::Cell;
 use std::mem;
 
@@ -8,7 +10,7 @@ use serde::{Deserialize, forward_to_deserialize_any};
 use super::*;
 
 thread_local! {
-    /// The memory of names, so that not every message allocates it.
+    /// The memory for a decoder's names, while no decoder has it.
     static NAMES: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
 }
 
@@ -17,15 +19,16 @@ pub struct Decoder<'de> {
     input: &'de [u8],
     /// The names read so far, by index.
     names: Vec<&'de str>,
-    /// The run of the stream, and that of the value which is read next.
+    /// The run of the stream itself.
     stream: u8,
+    /// The run to which the next value belongs.
     run: u8,
 }
 
 impl<'de> Decoder<'de> {
     /// Starts to read what an [`Encoder`] wrote.
     pub(in super::super) fn new(mut input: &'de [u8]) -> Result<Self, Fault> {
-        let stream = *input.split_off_first().ok_or_else(cut_off)?;
+        let stream = *input.split_off_first().ok_or_else(malformed)?;
         Ok(Decoder {
             input,
             names: Vec::new(),
@@ -45,21 +48,21 @@ impl<'de> Decoder<'de> {
         T::deserialize(Values(self))
     }
 
-    /// What has not been read.
+    /// The bytes that have not been read.
     pub(in super::super) fn rest(&self) -> &'de [u8] {
         self.input
     }
 
     #[inline]
     fn byte(&mut self) -> Result<u8, Fault> {
-        let (byte, rest) = self.input.split_first().ok_or_else(cut_off)?;
+        let (byte, rest) = self.input.split_first().ok_or_else(malformed)?;
         self.input = rest;
         Ok(*byte)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let (array, rest) = self.input.split_first_chunk().ok_or_else(cut_off)?;
+        let (array, rest) = self.input.split_first_chunk().ok_or_else(malformed)?;
         self.input = rest;
         Ok(*array)
     }
@@ -69,12 +72,12 @@ impl<'de> Decoder<'de> {
         if count < u8::MAX {
             return Ok(count.into());
         }
-        usize::try_from(u64::from_ne_bytes(self.array()?)).map_err(|_| cut_off())
+        usize::try_from(u64::from_ne_bytes(self.array()?)).map_err(|_| malformed())
     }
 
     fn bytes(&mut self) -> Result<&'de [u8], Fault> {
         let count = self.count()?;
-        self.input.split_off(..count).ok_or_else(cut_off)
+        self.input.split_off(..count).ok_or_else(malformed)
     }
 
     fn text(&mut self) -> Result<&'de str, Fault> {
@@ -101,11 +104,11 @@ impl<'de> Decoder<'de> {
                 Ok(name)
             }
             UNLISTED_NAME => self.text(),
-            _ => Err(cut_off()),
+            _ => Err(malformed()),
         }
     }
 
-    /// The tag of the next value, which is taken out of the input.
+    /// Reads the tag of the next value.
     #[inline]
     fn tag(&mut self) -> Result<u8, Fault> {
         if self.run == MIXED {
@@ -115,17 +118,17 @@ impl<'de> Decoder<'de> {
         }
     }
 
-    /// The tag of the next value, which stays where it is.
+    /// The tag of the next value, which is not yet read.
     fn peek(&self) -> Result<u8, Fault> {
         if self.run == MIXED {
-            self.input.first().copied().ok_or_else(cut_off)
+            self.input.first().copied().ok_or_else(malformed)
         } else {
             Ok(self.run)
         }
     }
 
-    /// The tag of a value that its reader takes for something else than an
-    /// option. One that was written as an option is what is in it, as in JSON.
+    /// Reads the tag of a value that is not wanted as an option. If it was written
+    /// as an option, what it contains counts, as in JSON.
     #[inline]
     fn plain_tag(&mut self) -> Result<u8, Fault> {
         match self.tag()? {
@@ -160,8 +163,8 @@ impl<'de> Decoder<'de> {
         Ok(value)
     }
 
-    /// The entries of what has this tag. A variant with contents is one, under
-    /// its name.
+    /// The entries of a map, struct or variant. A variant counts as one entry: its
+    /// name and its contents.
     fn entries(&mut self, tag: u8) -> Result<Entries<'_, 'de>, Fault> {
         Ok(Entries {
             left: if tag == VARIANT { 1 } else { self.count()? },
@@ -170,17 +173,17 @@ impl<'de> Decoder<'de> {
         })
     }
 
-    /// Shows a value as what it is.
+    /// Gives the visitor a value as what it was written as.
     fn visit<V: Visitor<'de>>(&mut self, tag: u8, visitor: V) -> Result<V::Value, Fault> {
         match tag {
             BOOL => match self.byte()? {
                 0 => visitor.visit_bool(false),
                 1 => visitor.visit_bool(true),
-                _ => Err(cut_off()),
+                _ => Err(malformed()),
             },
             CHAR => {
                 let code = u32::from_ne_bytes(self.array()?);
-                visitor.visit_char(char::from_u32(code).ok_or_else(cut_off)?)
+                visitor.visit_char(char::from_u32(code).ok_or_else(malformed)?)
             }
             U8 => visitor.visit_u8(self.byte()?),
             U16 => visitor.visit_u16(u16::from_ne_bytes(self.array()?)),
@@ -217,9 +220,9 @@ impl<'de> Decoder<'de> {
     }
 }
 
-/// The bytes are not what an [`Encoder`] writes.
+/// The error for bytes that no [`Encoder`] writes.
 #[cold]
-fn cut_off() -> Fault {
+fn malformed() -> Fault {
     de::Error::custom("the bytes are cut off, or not those of a value")
 }
 
@@ -257,7 +260,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         self.visit(tag, visitor)
     }
 
-    // The quick way for what is as expected.
+    // A shorter way for a number that was written with the type that is expected.
     deserialize_numbers! {
         deserialize_u16 visit_u16 u16, U16;
         deserialize_u32 visit_u32 u32, U32;
@@ -272,7 +275,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         deserialize_f64 visit_f64 f64, F64;
     }
 
-    /// Quicker, as its counterpart in the encoder.
+    /// Shorter still, as its counterpart in the encoder.
     #[inline]
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         if self.run == U8
@@ -290,7 +293,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         deserialize_unit deserialize_map deserialize_identifier
     }
 
-    /// A slice of bytes writes itself as a sequence and wants to be read whole.
+    /// A `&[u8]` writes itself as a sequence of numbers, and reads itself as bytes.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let tag = self.plain_tag()?;
         if tag != SEQ {
@@ -300,7 +303,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         if run != U8 && count > 0 {
             return self.visit_sequence(count, run, visitor);
         }
-        visitor.visit_borrowed_bytes(self.input.split_off(..count).ok_or_else(cut_off)?)
+        visitor.visit_borrowed_bytes(self.input.split_off(..count).ok_or_else(malformed)?)
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -327,8 +330,8 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        // A `RawValue` writes itself as a struct of one field and reads itself
-        // as a newtype, of which serde_json alone can know.
+        // serde_json's `RawValue` writes itself as a struct of one field and reads
+        // itself as a newtype with this name.
         if name == "$serde_json::private::RawValue" {
             return self.deserialize_any(visitor);
         }
@@ -384,8 +387,8 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     ) -> Result<V::Value, Fault> {
         match self.plain_tag()? {
             UNIT_VARIANT => visitor.visit_enum(self.name()?.into_deserializer()),
-            // Some types write themselves as JSON has enums: as a text, or as a
-            // map of one entry.
+            // Some types write themselves as enums look in JSON: as a string, or
+            // as a map of one entry.
             STR => visitor.visit_enum(self.text()?.into_deserializer()),
             tag @ (VARIANT | STRUCT | MAP) => {
                 let mut entries = self.entries(tag)?;
@@ -400,7 +403,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
-/// The items of a sequence.
+/// The items of a sequence that are left to read.
 struct Sequence<'d, 'de> {
     decoder: &'d mut Decoder<'de>,
     left: usize,
@@ -408,12 +411,15 @@ struct Sequence<'d, 'de> {
 }
 
 impl Sequence<'_, '_> {
-    /// A reader that leaves items unread would take them for what follows.
+    /// Returns an error if the reader has left items unread: they would be read as
+    /// the value that comes next.
     fn end(self) -> Result<(), Fault> {
         self.decoder.run = MIXED;
         match self.left {
             0 => Ok(()),
-            more => Err(de::Error::custom(format_args!("{more} items too many"))),
+            more => Err(de::Error::custom(format_args!(
+                "{more} items are left over"
+            ))),
         }
     }
 }
@@ -439,11 +445,11 @@ impl<'de> de::SeqAccess<'de> for &mut Sequence<'_, 'de> {
     }
 }
 
-/// The fields of a struct, or the entries of a map.
+/// The fields of a struct or the entries of a map that are left to read.
 struct Entries<'d, 'de> {
     decoder: &'d mut Decoder<'de>,
     left: usize,
-    /// Whether the keys are names, and not values.
+    /// Whether the keys are names. Those of a map are values.
     named: bool,
 }
 
@@ -451,7 +457,9 @@ impl Entries<'_, '_> {
     fn end(self) -> Result<(), Fault> {
         match self.left {
             0 => Ok(()),
-            more => Err(de::Error::custom(format_args!("{more} fields too many"))),
+            more => Err(de::Error::custom(format_args!(
+                "{more} fields are left over"
+            ))),
         }
     }
 }
@@ -486,7 +494,7 @@ impl<'de> de::MapAccess<'de> for &mut Entries<'_, 'de> {
     }
 }
 
-/// The next values of a stream, read as a tuple that no count goes before.
+/// The next values of a stream, read as a tuple; there is no count before them.
 struct Values<'d, 'de>(&'d mut Decoder<'de>);
 
 impl<'de> de::Deserializer<'de> for Values<'_, 'de> {

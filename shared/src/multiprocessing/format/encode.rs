@@ -1,3 +1,5 @@
+//! Writes the format.
+
 use std::cell::Cell;
 use std::mem;
 
@@ -6,26 +8,28 @@ use serde::ser::{self, Serialize};
 use super::*;
 
 thread_local! {
-    /// The memory of names, so that not every message allocates it.
+    /// The memory for an encoder's names, while no encoder has it.
     static NAMES: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
 }
 
-/// How deep values may be nested.
-const DEEPEST: u16 = 512;
+/// How deep values may be nested. To encode or decode each level takes stack, of
+/// which the reader may have less than the writer, and to overflow it would end the
+/// process.
+const MAX_DEPTH: u16 = 512;
 
 /// Writes a stream of values.
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
-    /// The names written so far; the index is the place.
+    /// The names written so far, by index.
     names: Vec<&'static str>,
-    /// Where the next name is looked for first: names come in the same order
-    /// again and again.
+    /// The index at which the next name is looked for first, because the names of
+    /// a struct come in the same order again and again.
     next_name: usize,
     /// The run that is being written: a number's tag, [`MIXED`] or [`EMPTY`].
     run: u8,
-    /// Where the run's values start; the byte before is its tag.
+    /// Where the run's values start; the byte before them is the run.
     start: usize,
-    /// How many values there are around the next one.
+    /// How many values contain the next one.
     depth: u16,
 }
 
@@ -52,7 +56,7 @@ impl<'a> Encoder<'a> {
         value.serialize(self)
     }
 
-    /// Writes a number: its tag and its bytes.
+    /// Writes a number, given as its tag and its bytes.
     #[inline]
     fn number<const N: usize>(&mut self, number: [u8; N]) -> Result<(), Fault> {
         if self.run == number[0] {
@@ -67,13 +71,14 @@ impl<'a> Encoder<'a> {
         self.append(&number)
     }
 
-    /// Writes the tag of what is no number.
+    /// Writes the tag of a value that is not a number.
     #[inline]
     fn tag(&mut self, tag: u8) -> Result<(), Fault> {
         self.no_run();
         self.append(&[tag])
     }
 
+    /// Makes the current run one in which each value has a tag of its own.
     #[inline]
     fn no_run(&mut self) {
         if self.run != MIXED {
@@ -81,14 +86,15 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Ends the run: gives each number the tag that it did without until now.
+    /// Gives each number of the current run the tag that it did without until now.
     #[cold]
     fn mix(&mut self) {
         if self.run != EMPTY {
             let (start, size) = (self.start, size(self.run));
             let numbers = (self.out.len() - start) / size;
             self.out.resize(self.out.len() + numbers, 0);
-            // From the last one, so that none is overwritten before it moves.
+            // Starts with the last number, so that none is overwritten before it is
+            // moved.
             for number in (0..numbers).rev() {
                 let (from, to) = (start + number * size, start + number * (1 + size));
                 self.out.copy_within(from..from + size, to + 1);
@@ -109,14 +115,14 @@ impl<'a> Encoder<'a> {
         self.append(&(count as u64).to_ne_bytes())
     }
 
-    /// Writes a byte, a count of bytes and these.
+    /// Writes a byte, the number of `bytes`, and the bytes.
     fn bytes(&mut self, byte: u8, bytes: &[u8]) -> Result<(), Fault> {
         self.counted(byte, bytes.len())?;
         self.append(bytes)
     }
 
-    /// Appends bytes. Where memory is short, that is an error; `Vec` by itself
-    /// ends the process.
+    /// Appends bytes. If there is no memory for them, that is an error; a `Vec` by
+    /// itself would abort the process.
     #[inline]
     fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if self.out.capacity() - self.out.len() < bytes.len() {
@@ -165,19 +171,19 @@ impl<'a> Encoder<'a> {
         self.bytes(NEW_NAME, name.as_bytes())
     }
 
-    /// Goes into a value that contains others. Each level takes stack, of which
-    /// the reader may have less, and which ends the process if it is used up.
+    /// Begins a value that contains others, unless it is nested too deep.
     fn descend(&mut self) -> Result<(), Fault> {
-        if self.depth == DEEPEST {
+        if self.depth == MAX_DEPTH {
             return Err(ser::Error::custom(format_args!(
-                "nested more than {DEEPEST} deep"
+                "nested more than {MAX_DEPTH} deep"
             )));
         }
         self.depth += 1;
         Ok(())
     }
 
-    /// Starts what has a count; `count` is what its type says of it.
+    /// Begins a sequence, map or struct. `count` is what its type says of how many
+    /// items it has.
     fn items(&mut self, tag: u8, count: Option<usize>) -> Result<Items<'_, 'a>, Fault> {
         self.descend()?;
         self.no_run();
@@ -198,17 +204,20 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Whether this is one and the same literal: quicker than reading it.
+/// Whether two names are the same literal. That is quicker than comparing their
+/// bytes, and a name that is written twice does no harm.
 fn is_same(one: &'static str, other: &'static str) -> bool {
     std::ptr::eq(one, other)
 }
 
-/// What [`Encoder`] has begun to write and has a count.
+/// A sequence, map or struct that [`Encoder`] is writing.
 pub struct Items<'e, 'a> {
     encoder: &'e mut Encoder<'a>,
-    /// Where the tag is, with the count behind it, and what that says.
+    /// Where its tag is, with the count behind it.
     place: usize,
+    /// The count that was written.
     said: usize,
+    /// How many items have come.
     count: usize,
 }
 
@@ -234,10 +243,11 @@ impl Items<'_, '_> {
             count,
         } = self;
         encoder.depth -= 1;
-        // What stands around it is no run of numbers.
+        // The value that contains this one is no run of numbers.
         encoder.run = MIXED;
         if count != said {
-            // A type need not know its count before, and may be wrong.
+            // The type did not know the count beforehand, or was wrong, so it is
+            // written again.
             let written = if said < 255 { 2 } else { 10 };
             let rest = encoder.out.split_off(place + written);
             let tag = encoder.out[place];
@@ -273,10 +283,10 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
     type SerializeStruct = Items<'e, 'a>;
     type SerializeStructVariant = Items<'e, 'a>;
 
-    // `is_human_readable` stays true, though nobody reads this: where serde
-    // keeps a value aside, for an untagged enum or a flattened field, it says
-    // so to the type, whatever the format. A type that writes itself in two
-    // ways, as an IP address does, could not be read there otherwise.
+    // `is_human_readable` stays true, although the format is not. For an untagged
+    // enum or a flattened field, serde keeps a value aside, and tells the type that
+    // reads it then that it is human-readable, whatever the format. A type that
+    // writes itself in two ways, such as an IP address, could not be read otherwise.
 
     serialize_numbers! {
         serialize_u16 u16, U16;
@@ -292,8 +302,8 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
         serialize_f64 f64, F64;
     }
 
-    /// Bytes are often many, and in a program that is not optimised each call
-    /// counts.
+    /// Shorter than for the other numbers, because bytes are often many, and in a
+    /// program that is not optimised each call counts.
     #[inline]
     fn serialize_u8(self, number: u8) -> Result<(), Fault> {
         if self.run != U8 || self.out.len() == self.out.capacity() {

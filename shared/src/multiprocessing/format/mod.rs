@@ -1,36 +1,45 @@
-//! How values become bytes and come back: serde's data model, written down.
+//! The format in which values are sent: serde's data model as bytes.
 //!
-//! A type decides by itself how serde writes and reads it, and what it writes
-//! need not be what its definition suggests: a field may be skipped, flattened
-//! or renamed, an enum may be untagged, a `serde_json::Value` may be anything.
-//! Such a type asks its reader "what comes next?", so every value starts with
-//! a tag that tells its kind, and fields and variants go by their names. That
-//! is the difference from the formats which are smaller: they leave out what
-//! the reader knows already, and read another value where it does not know.
+//! The format is self-describing, as JSON is: every value starts with a *tag* that
+//! says what kind of value it is, and fields and variants go by their names. Smaller
+//! formats leave that out, because the reader's type says what comes next. But a
+//! type may write something else than its definition suggests. A field may be
+//! skipped, flattened or renamed, an enum may be untagged, a `serde_json::Value` may
+//! be anything. Such a type has to ask its deserializer what comes next, and a
+//! format that cannot answer reads a wrong value or none.
 //!
 //! # Layout
 //!
 //! ```text
-//! stream    = run value*              all arguments of a chunk, or one message
-//! run       = MIXED | tag of a number the tag that all values have in common
-//! value     = [tag] contents          no tag where the run tells it
+//! stream    = run value*              the arguments of a process or of a pool's
+//!                                     task, or one value
+//! run       = MIXED                   each value has a tag of its own
+//!           | tag of a number         all values are such numbers, without tags
+//! value     = [tag] contents
 //! count     = u8 below 255 | 255 u64
 //!
-//! numbers   = their bytes, as many as the type has
-//! SOME      = value                   NONE and UNIT have no contents
-//! STR BYTES = count bytes
-//! SEQ       = count run value*        also tuples and arrays
-//! MAP       = count (value value)*
-//! STRUCT    = count (name value)*
-//! UNIT_VARIANT = name                 VARIANT = name value
-//! name      = index u8 below 254      the name that had this index
-//!           | 254 count bytes         a new one, which takes the next index
-//!           | 255 count bytes         a new one, when all indices are taken
+//! contents of
+//!   a number     = its bytes, as many as the type has
+//!   NONE, UNIT   = nothing
+//!   SOME         = value
+//!   STR, BYTES   = count bytes
+//!   SEQ          = count run value*   also tuples and arrays
+//!   MAP          = count (value value)*
+//!   STRUCT       = count (name value)*
+//!   UNIT_VARIANT = name
+//!   VARIANT      = name value
+//!
+//! name      = index u8 below 254      the name that was given this index
+//!           | 254 count bytes         a new name, which is given the next index
+//!           | 255 count bytes         a new name, when all indices are given
 //! ```
 //!
-//! A vector of numbers is thereby one tag and the numbers' own bytes, and the
-//! names of a struct's fields are written once for all structs of a message.
-//! Numbers are in the processor's byte order: both processes run on it.
+//! So a vector of numbers is a tag, a count, and the numbers' own bytes, and the
+//! names of a struct's fields are written once for all structs of a stream. Numbers
+//! are in native byte order, because both processes run on the same machine.
+//!
+//! [`Encoder`] and [`Decoder`] are serde's serializer and deserializer for this
+//! format. Above them is [`codec`](super::codec).
 
 mod decode;
 mod encode;
@@ -42,8 +51,9 @@ use serde::{de, ser};
 pub use self::decode::Decoder;
 pub use self::encode::Encoder;
 
-/// What serde, or a type's own implementation of it, said. One pointer, so that
-/// a result with a number in it is still returned in registers.
+/// The format's error type: what serde, or a type's own implementation of serde's
+/// traits, said. It is one pointer, so that a result with a number in it is still
+/// returned in registers.
 #[derive(Debug)]
 #[expect(clippy::box_collection, reason = "a `Box<str>` is two pointers")]
 pub struct Fault(Box<String>);
@@ -68,7 +78,9 @@ impl de::Error for Fault {
     }
 }
 
-/// In place of a number's tag: every value of the run has a tag of its own.
+// Tags.
+
+/// As a run: every value has a tag of its own.
 const MIXED: u8 = 0;
 const BOOL: u8 = 1;
 const CHAR: u8 = 2;
@@ -94,10 +106,10 @@ const MAP: u8 = 21;
 const STRUCT: u8 = 22;
 const UNIT_VARIANT: u8 = 23;
 const VARIANT: u8 = 24;
-/// In place of a number's tag, while a run is written: it has no value yet.
+/// As a run that is being written: it has no value yet.
 const EMPTY: u8 = 255;
 
-/// How many bytes follow the tag of a number.
+/// The size of a number with this tag, in bytes.
 fn size(tag: u8) -> usize {
     match tag {
         BOOL | U8 | I8 => 1,
@@ -108,13 +120,16 @@ fn size(tag: u8) -> usize {
     }
 }
 
-/// The same memory, empty, for names that live as long as is wanted.
+/// The same memory, empty, for names of another lifetime. It is kept between
+/// messages, so that not each of them allocates it.
 fn emptied<'a>(mut names: Vec<&str>) -> Vec<&'a str> {
     names.clear();
     names.into_iter().map(|_| "").collect()
 }
 
-/// A name's index is below this.
+/// How many names of a stream are given an index.
 const INDICES: usize = 254;
+/// In place of an index: a new name follows, which is given the next one.
 const NEW_NAME: u8 = 254;
+/// In place of an index: a name follows that has none.
 const UNLISTED_NAME: u8 = 255;

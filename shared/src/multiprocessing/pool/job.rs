@@ -12,10 +12,11 @@ use crate::multiprocessing::child::{ExitStatus, exit_error};
 use crate::multiprocessing::codec::{
     check_memory, decode_args, decode_next, decoder, encode_next, expect_end,
 };
+use crate::multiprocessing::entry::entry_offset;
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::format::Encoder;
 use crate::multiprocessing::memory::too_large;
-use crate::multiprocessing::target::{Target, entry_offset, zero_sized_value};
+use crate::multiprocessing::target::{Target, zero_sized_value};
 
 /// Tasks given in together: one call of `apply` or `map`.
 pub(super) struct Job {
@@ -63,7 +64,7 @@ pub(super) enum Cause {
 impl Cause {
     pub(super) fn to_error(&self) -> Error {
         match self {
-            Cause::Failure(pid, failure) => failure.clone().of(*pid),
+            Cause::Failure(pid, failure) => failure.clone().into_error(*pid),
             Cause::Ended(pid, status) => exit_error(*pid, *status),
             Cause::Terminated => Error::Terminated,
             Cause::StartFailed(error) => Error::WorkerStart(error.clone()),

@@ -661,7 +661,7 @@ impl State {
             match worker.receive_results() {
                 Ok(answers) => any |= answers,
                 Err(WorkerFault::CannotStart(failure)) => {
-                    let error = failure.of(worker.child.pid());
+                    let error = failure.into_error(worker.child.pid());
                     cause = Some(Cause::StartFailed(Arc::new(error)));
                 }
                 // It dies of it, and its death is dealt with as any other.

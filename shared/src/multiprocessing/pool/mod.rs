@@ -22,13 +22,14 @@ use serde::de::DeserializeOwned;
 use self::job::{Cause, Job};
 use self::manager::{Shared, name_limit};
 pub(super) use self::worker::work;
-use super::codec::with_handles;
+use super::child::{Purpose, start_message};
+use super::codec::collect_handles;
+use super::entry::{entry_offset, run_target};
 use super::error::{Error, system};
 use super::format::Encoder;
 use super::memory::{deadline, is_past};
-use super::process::run_target;
-use super::role::{Role, is_initialized, start_message};
-use super::target::{Owned, Target, entry_offset};
+use super::role::is_initialized;
+use super::target::{Owned, Target};
 
 /// Processes that wait for tasks: `multiprocessing.Pool`.
 ///
@@ -124,7 +125,7 @@ impl Pool {
 
     /// Settings other than the number of workers.
     pub fn builder() -> PoolBuilder {
-        let start_message = with_handles(|| start_message(Role::Worker, None));
+        let start_message = collect_handles(|| start_message(Purpose::Worker, None));
         PoolBuilder {
             processes: None,
             max_tasks: None,
@@ -407,9 +408,9 @@ impl PoolBuilder {
         F::Output: Serialize,
     {
         let _ = initializer;
-        self.start_message = with_handles(|| {
+        self.start_message = collect_handles(|| {
             let entry = entry_offset(run_target::<F, Args, Passing>)?;
-            let mut bytes = start_message(Role::Worker, Some(entry))?;
+            let mut bytes = start_message(Purpose::Worker, Some(entry))?;
             F::encode_args(&args, &mut Encoder::new(&mut bytes))?;
             Ok(bytes)
         });

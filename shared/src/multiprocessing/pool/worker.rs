@@ -9,7 +9,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 use super::channel::{Alarm, Channel, FAILED, MORE, WaitFor};
 use super::fork::Original;
-use crate::multiprocessing::codec::{encode, from_handles};
+use crate::multiprocessing::codec::{encode, provide_handles};
 use crate::multiprocessing::entry::{call, resolve_entry, run_entry};
 use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::{spin, too_large};
@@ -37,7 +37,7 @@ pub(in crate::multiprocessing) fn work(
     // own may have got their numbers, and would be closed.
     let mut end = ManuallyDrop::new(WorkerEnd { channel, alarm });
 
-    let started = from_handles(initializers_handles, || run_entry(initializer, args));
+    let started = provide_handles(initializers_handles, || run_entry(initializer, args));
     end_if_copy(original);
     end.answer(started.as_ref().map(|_| &[][..]));
     if started.is_err() {
