@@ -53,12 +53,12 @@
 //! | 1. read task `n` from the ring | `claimed` is `n`: the pool gives `n` and all later tasks to other workers | `a_worker_killed_while_idle_is_not_noticed` |
 //! | 2. claimed it, unless the pool has taken it back | `claimed` is `n + 1`: `n` fails with the worker's exit status, and the pool gives all later tasks to other workers | `a_task_killed_by_sigkill_fails_alone` |
 //! | 3. run it | the same | `all_workers_killed_at_once_are_replaced` |
-//! | 4. written the result | the pool reads the result before it looks at `claimed`, so `n` succeeds; a result written in part is dropped, and `n` fails | `a_worker_killed_at_any_step_takes_one_task_along_at_most` |
+//! | 4. written the result | the pool reads the result before it looks at `claimed`, so `n` succeeds; a result written in part is dropped, and `n` fails | `a_worker_killed_at_any_step_loses_at_most_one_task` |
 //! | 5. woken the pool | the same | the same |
 //!
 //! The last test is a model of this file (`tests/memory_model`) that kills the
 //! worker at each of its steps; `tests/stress` kills real workers at random. The
-//! model's `a_task_taken_back_is_done_by_nobody_else` shows that the pool and the
+//! model's `a_task_taken_back_is_not_run_by_the_worker` shows that the pool and the
 //! worker never both get a task.
 //!
 //! # Going to sleep and waking up
