@@ -626,7 +626,7 @@ fn beside_a_stopped(queue: Queue<Item>, actor: Actor, before: Vec<u64>, actors: 
     let beside = Rc::<RefCell<Beside>>::default();
     let look = {
         let (queue, beside) = (queue.clone(), beside.clone());
-        || call_all_methods(queue, &mut beside.borrow_mut())
+        move || call_all_methods(queue, &mut beside.borrow_mut())
     };
     let check = move |_| account(&queue, &beside.borrow(), before, &actors);
     Scene::new(actor, check).look(look)

@@ -50,7 +50,7 @@
 //!
 //! | The worker has | If it dies then | Test |
 //! |---|---|---|
-//! | 1. read task `n` from the ring | `claimed` is `n`: the pool gives `n` and all later tasks to other workers | `a_worker_killed_while_idle_is_not_noticed` |
+//! | 1. read task `n` from the ring | `claimed` is `n`: the pool gives `n` and all later tasks to other workers | `a_worker_killed_while_idle_fails_no_task` |
 //! | 2. claimed it, unless the pool has taken it back | `claimed` is `n + 1`: `n` fails with the worker's exit status, and the pool gives all later tasks to other workers | `a_task_killed_by_sigkill_fails_alone` |
 //! | 3. run it | the same | `all_workers_killed_at_once_are_replaced` |
 //! | 4. written the result | the pool reads the result before it looks at `claimed`, so `n` succeeds; a result written in part is dropped, and `n` fails | `a_worker_killed_at_any_step_loses_at_most_one_task` |
