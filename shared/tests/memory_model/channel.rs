@@ -2,6 +2,9 @@
 //! no wake-up is lost, and the death of a worker loses one task at most.
 
 #[allow(dead_code, reason = "a model uses part of the library")]
+#[path = "../../src/multiprocessing/pool/alarm.rs"]
+mod alarm;
+#[allow(dead_code, reason = "a model uses part of the library")]
 #[path = "../../src/multiprocessing/pool/channel.rs"]
 mod source;
 
@@ -11,7 +14,8 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::model::{check, check_deaths, mortal};
-use source::{Alarm, Channel, WaitFor};
+use alarm::Alarm;
+use source::{Channel, WaitFor};
 
 /// The pool's end of a channel, the worker's end, and the alarm.
 fn ends() -> (Channel, Channel, Arc<Alarm>) {

@@ -77,17 +77,16 @@
 //! follow cost no system call.
 //!
 //! A worker sleeps on the futex `worker_asleep`. The pool waits for all its
-//! workers at once, so its threads sleep on one [`Alarm`], and `pool_asleep` in
-//! a channel says only that a result there should raise it. If a worker dies
-//! before it has raised the alarm, the [`watcher`](super::watcher) raises it.
+//! workers at once, so its manager sleeps on one [`alarm`](super::alarm), and
+//! `pool_asleep` in a channel says only that a result there should raise it. If a
+//! worker dies before it has raised the alarm, the [`watcher`](super::watcher)
+//! raises it.
 //!
-//! A worker uses its mapping of this memory and of the alarm, and no descriptor,
-//! because a task may close all descriptors and open files that get their
-//! numbers.
+//! A worker uses its mapping of this memory, and not the descriptor, because a
+//! task may close all descriptors and open files that get their numbers.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::time::Instant;
 
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{
@@ -187,16 +186,13 @@ pub(super) struct Channel {
     cached_tail: u64,
 }
 
-const AREAS: [Area; 2] = [
+/// Where a ring stands in the memory.
+fn area(ring: usize) -> Area {
     Area {
-        start: 0,
+        start: ring * RING_SIZE as usize,
         size: RING_SIZE,
-    },
-    Area {
-        start: RING_SIZE as usize,
-        size: RING_SIZE,
-    },
-];
+    }
+}
 
 impl Channel {
     /// Makes a channel, and returns the pool's end of it.
@@ -264,7 +260,7 @@ impl Channel {
                     return false;
                 }
             }
-            let (area, tail) = (AREAS[self.out], self.tail);
+            let (area, tail) = (area(self.out), self.tail);
             let split = header.len();
             let from_header = &header[start.min(split)..end.min(split)];
             let from_body = &body[start.max(split) - split..end.max(split) - split];
@@ -301,7 +297,7 @@ impl Channel {
         }
         let written = self.cached_tail.wrapping_sub(self.head);
         // SAFETY: nothing writes between head and tail.
-        let bits = unsafe { self.memory.read_u64(AREAS[1 - self.out], self.head) };
+        let bits = unsafe { self.memory.read_u64(area(1 - self.out), self.head) };
         let frame = Frame::from_bits(bits);
         if written > RING_SIZE || frame.size() > written {
             return Err(Error::Corrupt(
@@ -318,7 +314,7 @@ impl Channel {
         let len = frame.len as u64;
         let fits = reserve(buffer, len);
         if fits {
-            let (area, body_start) = (AREAS[1 - self.out], self.head + FRAME_HEADER);
+            let (area, body_start) = (area(1 - self.out), self.head + FRAME_HEADER);
             // SAFETY: nothing writes between head and tail, and `next_frame`
             // has seen that the frame ends before the tail.
             unsafe { self.memory.read(area, body_start, len, buffer) };
@@ -436,55 +432,5 @@ pub(super) enum WaitFor {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.memory.as_fd()
-    }
-}
-
-/// What wakes the pool's manager: a counter in shared memory, used as a futex.
-/// It is no eventfd, because a worker whose task has closed the descriptor could
-/// not write to it, or would write into another file that got its number.
-pub(super) struct Alarm(Memory<AlarmHeader>);
-
-#[repr(C)]
-struct AlarmHeader {
-    /// How many times it has been raised.
-    count: AtomicU32,
-}
-
-// SAFETY: zeroes are a valid value, and the field is an atomic.
-unsafe impl Header for AlarmHeader {}
-
-impl Alarm {
-    pub(super) fn new() -> Result<Self, Error> {
-        Ok(Alarm(Memory::new(Kind::Alarm, 0)?))
-    }
-
-    /// A worker's end of it.
-    pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Alarm(Memory::open(Kind::Alarm, fd)?))
-    }
-
-    /// How many times it has been raised. The manager reads this before it looks
-    /// for something to do, so that what comes after its look ends its sleep.
-    pub(super) fn count(&self) -> u32 {
-        self.0.header().count.load(SeqCst)
-    }
-
-    /// Wakes the manager, or keeps it from going to sleep.
-    pub(super) fn raise(&self) {
-        let count = &self.0.header().count;
-        count.fetch_add(1, SeqCst);
-        futex_wake(count);
-    }
-
-    /// Sleeps until the alarm is raised or `deadline` has passed, unless it has
-    /// been raised since `count` was read. It may also return early.
-    pub(super) fn wait(&self, count: u32, deadline: Option<Instant>) {
-        futex_wait(&self.0.header().count, count, deadline);
-    }
-}
-
-impl AsFd for Alarm {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }

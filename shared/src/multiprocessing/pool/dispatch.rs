@@ -65,7 +65,7 @@ impl Backlog {
 pub(super) fn dispatch(backlog: &mut Backlog, workers: &mut [WorkerHandle]) {
     while let Some(fewest) = fewest_tasks(workers)
         && (dispatch_round(fewest, backlog, workers)
-            || fewest == 0 && take_from_busiest(backlog, workers))
+            || fewest == 0 && steal_from_busiest(backlog, workers))
     {}
 }
 
@@ -92,8 +92,8 @@ fn dispatch_round(fewest: usize, backlog: &mut Backlog, workers: &mut [WorkerHan
 }
 
 /// Takes back what the worker with the most tasks has not begun. Returns whether
-/// there was any.
-fn take_from_busiest(backlog: &mut Backlog, workers: &mut [WorkerHandle]) -> bool {
+/// it had such tasks.
+fn steal_from_busiest(backlog: &mut Backlog, workers: &mut [WorkerHandle]) -> bool {
     workers
         .iter_mut()
         .max_by_key(|worker| worker.task_count())

@@ -11,7 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::libc;
 
-use super::channel::{Alarm, Channel, Frame, RING_SIZE};
+use super::alarm::Alarm;
+use super::channel::{Channel, Frame, RING_SIZE};
 use super::job::{Cause, Task};
 use super::watcher::Watcher;
 use crate::multiprocessing::child::{Child, ExitStatus};
@@ -337,7 +338,7 @@ impl WorkerHandle {
     }
 
     /// Removes all its tasks.
-    pub(super) fn take_tasks(&mut self) -> impl Iterator<Item = Task> {
+    pub(super) fn drain_tasks(&mut self) -> impl Iterator<Item = Task> {
         self.tasks.drain(..).map(|(_, task)| task)
     }
 

@@ -17,7 +17,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::channel::Alarm;
+use super::alarm::Alarm;
 use super::fork::ForkGeneration;
 use super::handle::WorkerSettings;
 use super::job::{Cause, Job};

@@ -15,9 +15,10 @@
 //! | [`worker`] | the worker process |
 //! | [`result`] | [`AsyncResult`] and [`Imap`]: what the caller waits for |
 //!
-//! Beside this way stand [`watcher`], which notices a worker's death, [`manager`],
-//! which starts and reaps workers, and [`fork`], which tells a process from its
-//! copies. Each module imports only from those that stand below it here:
+//! Beside this way stand [`manager`], which starts and reaps workers, [`watcher`],
+//! which notices their deaths, [`alarm`], which wakes the manager, and [`fork`],
+//! which tells a process from its copies. Each module imports only from those that
+//! stand below it here:
 //!
 //! ```text
 //! mod
@@ -26,8 +27,8 @@
 //! state
 //! dispatch
 //! handle                       worker
-//! watcher   job                job   fork
-//! channel
+//! watcher
+//! alarm   channel   job   fork
 //! ```
 //!
 //! # A task's way
@@ -74,6 +75,16 @@
 //! one since the last check (`a_task_goes_to_another_worker_if_its_worker_is_stopped`).
 //! The task that it is running is waited for.
 //!
+//! # Costs
+//!
+//! | | In the parent | In the worker |
+//! |---|---|---|
+//! | for the pool | 2 threads: manager, watcher; 3 descriptors: alarm, epoll, eventfd | |
+//! | for each worker | 3 descriptors: channel, pidfd, socket; a mapping of 260 KiB | 3 descriptors: channel, alarm, socket; the same mapping |
+//!
+//! `a_pool_has_as_many_descriptors_and_threads_as_its_docs_say` holds the numbers of
+//! the parent. The pages of a mapping are allocated when they are first written.
+//!
 //! # Locks
 //!
 //! | Lock | Guards | Held |
@@ -88,6 +99,7 @@
 //! code, holds up nobody. The channels need no lock in the worker, which has one
 //! thread, and no lock is shared between processes.
 
+mod alarm;
 mod channel;
 mod dispatch;
 mod fork;

@@ -286,7 +286,7 @@ impl State {
         for worker in &mut self.workers {
             worker.kill();
             worker
-                .take_tasks()
+                .drain_tasks()
                 .for_each(|task| task.job.fail(cause.clone()));
         }
         self.backlog.fail(&cause);

@@ -2,8 +2,9 @@
 //! each worker is in an epoll set, on which a thread of its own sleeps.
 //!
 //! The manager cannot wait for these descriptors itself, because it sleeps on
-//! the [`Alarm`], a futex, and no system call waits for both. The watcher
-//! therefore notes the worker and raises the alarm; the manager reaps it.
+//! the [`Alarm`], which is a futex, and no system call waits for both. So the
+//! watcher records which worker has ended and raises the alarm, and the manager
+//! reaps the worker.
 
 use std::mem;
 use std::os::fd::AsFd;
@@ -13,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::channel::Alarm;
+use super::alarm::Alarm;
 use crate::multiprocessing::error::{Error, system};
 
 pub(super) struct Watcher {

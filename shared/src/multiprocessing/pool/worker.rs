@@ -12,7 +12,8 @@ use nix::libc;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::channel::{Alarm, Channel, WaitFor};
+use super::alarm::Alarm;
+use super::channel::{Channel, WaitFor};
 use super::fork::ForkGeneration;
 use super::job::split_task;
 use crate::multiprocessing::codec::{encode, provide_handles};
