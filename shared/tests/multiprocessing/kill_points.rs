@@ -137,7 +137,7 @@ impl Traced {
     fn new(scene: &mut Scene) -> Result<Self, nix::Error> {
         let Actor { process, gate } = &scene.actor;
         let pid = Pid::from_raw(process.pid() as i32);
-        // Its start is over, so it raises no other stop.
+        // It has reached its target, after everything that `init` does.
         gate.recv().unwrap();
         ptrace::attach(pid)?;
         let stopped = WaitStatus::Stopped(pid, Signal::SIGSTOP);
@@ -747,12 +747,12 @@ fn no_call_waits_long_for_a_stopped_holder_of_a_lock() {
                 let free = match soon("try_lock", || value.try_lock()) {
                     Ok(guard) => Some(*guard),
                     Err(TryLockError::WouldBlock) => None,
-                    Err(TryLockError::Poisoned(_)) => panic!("nobody has died"),
+                    Err(TryLockError::Poisoned(_)) => panic!("no owner has died"),
                 };
                 let timed = match soon("lock_timeout", || value.lock_timeout(BRIEF)) {
                     Ok(guard) => Some(*guard),
                     Err(TryLockError::WouldBlock) => None,
-                    Err(TryLockError::Poisoned(_)) => panic!("nobody has died"),
+                    Err(TryLockError::Poisoned(_)) => panic!("no owner has died"),
                 };
                 assert_eq!(free, timed);
                 match free {

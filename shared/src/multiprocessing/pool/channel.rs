@@ -41,7 +41,7 @@
 //! # Claiming a task
 //!
 //! The tasks of a channel are numbered from 0 in the order in which they are
-//! sent. `claimed` decides who has a task: a worker claims the tasks it runs
+//! sent. `claimed` decides which side has a task: a worker claims the tasks it runs
 //! one by one, and the pool claims all those it takes back at once, for
 //! another worker.
 //!

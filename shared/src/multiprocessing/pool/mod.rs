@@ -1,5 +1,5 @@
-//! A pool of worker processes: how a task travels, what a death does, who locks
-//! what.
+//! A pool of worker processes. This chapter says which way a task takes, what
+//! happens when a worker dies, what a pool costs, and which lock guards what.
 //!
 //! # The modules, in the order in which a task meets them
 //!
@@ -67,7 +67,7 @@
 //!    the process ended, as [`Error::Killed`] for a signal; the tasks that it had
 //!    not claimed go to other workers. At most one task fails. What a death after
 //!    each step of the worker leaves stands in [`channel`].
-//! 4. It starts another worker. If eight in a row end before they are ready, the
+//! 4. It starts another worker. If more than eight in a row end before they are ready, the
 //!    pool fails with [`Error::WorkerStart`].
 //!
 //! A worker that is stopped, by SIGSTOP or a debugger, does not end, and no event
@@ -96,7 +96,7 @@
 //!
 //! The last three are never held when another lock is taken. `Job::outcome` is set
 //! once and read without a lock, so that decoding a result, which runs the user's
-//! code, holds up nobody. The channels need no lock in the worker, which has one
+//! code, blocks no other thread. The channels need no lock in the worker, which has one
 //! thread, and no lock is shared between processes.
 
 mod alarm;

@@ -12,7 +12,7 @@ use super::job::{Cause, Job};
 use crate::multiprocessing::child::exit_error;
 use crate::multiprocessing::error::Error;
 
-/// How often the pool looks whether a worker has been stopped, as by SIGSTOP.
+/// How often the pool checks for workers that have been stopped, as by SIGSTOP.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many workers may fail to start, one after the other, before the pool
@@ -197,7 +197,7 @@ impl State {
     /// other workers go on, and the system may have room again. Returns whether
     /// the pool has ended.
     pub(super) fn note_start_failure(&mut self, error: Error) -> bool {
-        let ends = !self.has_started() || self.workers.is_empty() && self.is_start_hopeless();
+        let ends = !self.has_started() || self.workers.is_empty() && self.count_start_failure();
         if ends {
             self.end(Cause::StartFailed(Arc::new(error)));
         }
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// Counts a failure to start, and returns whether there were too many.
-    fn is_start_hopeless(&mut self) -> bool {
+    fn count_start_failure(&mut self) -> bool {
         self.start_failures += 1;
         self.start_failures > MAX_START_FAILURES
     }
@@ -252,7 +252,7 @@ impl State {
             let worker = self.workers.remove(index);
             let (pid, failed_to_start) = (worker.pid(), !worker.is_ready && !worker.is_retiring);
             self.backlog.requeue(worker.fail_begun(status));
-            if failed_to_start && self.is_start_hopeless() {
+            if failed_to_start && self.count_start_failure() {
                 self.end(Cause::StartFailed(Arc::new(exit_error(pid, status))));
             }
         }
