@@ -73,10 +73,10 @@ pub const TESTS: &[(&str, fn())] = named![
 
 pub const PROGRAMS: &[(&str, fn())] = named![busy_program, workers_die_at_their_start];
 
-const LONG: Duration = Duration::from_secs(30);
-const SHORT: Duration = Duration::from_millis(50);
+pub const LONG: Duration = Duration::from_secs(30);
+pub const SHORT: Duration = Duration::from_millis(50);
 
-fn square(n: i64) -> i64 {
+pub fn square(n: i64) -> i64 {
     n * n
 }
 
@@ -89,7 +89,7 @@ fn add(a: i64, b: i64) -> i64 {
 }
 
 /// Checks that the pool still works, as it has to after every fault.
-fn is_well(pool: &Pool) {
+pub fn is_well(pool: &Pool) {
     assert_eq!(pool.map(square, 0..100).unwrap(), squares(100));
 }
 
@@ -162,12 +162,7 @@ fn imap_yields_in_order_and_imap_unordered_yields_all() {
 }
 
 fn imap_unordered_yields_what_is_done_first() {
-    let gate = Queue::<()>::new().unwrap();
-    let pool = Pool::builder()
-        .processes(2)
-        .initializer(keep_gate, (gate.clone(),))
-        .build()
-        .unwrap();
+    let (pool, gate) = with_gate(2);
     let first_waits = |n: u32| {
         if n == 0 {
             GATE.get().unwrap().get().unwrap();
@@ -183,10 +178,19 @@ fn imap_unordered_yields_what_is_done_first() {
 }
 
 /// The queue in which a worker's tasks wait, or by which they are counted.
-static GATE: OnceLock<Queue<()>> = OnceLock::new();
+pub static GATE: OnceLock<Queue<()>> = OnceLock::new();
 
 fn keep_gate(gate: Queue<()>) {
     GATE.set(gate).unwrap();
+}
+
+/// A pool whose workers have the gate, and the gate.
+pub fn with_gate(processes: usize) -> (Pool, Queue<()>) {
+    let gate = Queue::new().unwrap();
+    let pool = Pool::builder()
+        .processes(processes)
+        .initializer(keep_gate, (gate.clone(),));
+    (pool.build().unwrap(), gate)
 }
 
 fn empty_input_is_an_empty_result() {
@@ -259,13 +263,8 @@ fn a_panic_of_the_input_iterator_reaches_only_the_caller() {
 }
 
 fn workers_work_at_the_same_time() {
+    let (pool, _gate) = with_gate(4);
     // Each of the four tasks returns only when all four have begun.
-    let begun = Queue::<()>::new().unwrap();
-    let pool = Pool::builder()
-        .processes(4)
-        .initializer(keep_gate, (begun,))
-        .build()
-        .unwrap();
     let meet = |_: u8| {
         let gate = GATE.get().unwrap();
         gate.put(()).unwrap();
@@ -379,7 +378,7 @@ fn join_waits_for_every_worker() {
     drop(pool);
 }
 
-fn spins(_: u64) {
+pub fn spins(_: u64) {
     loop {
         hint::spin_loop();
     }
@@ -434,12 +433,7 @@ fn a_result_may_be_dropped_before_it_has_come() {
 }
 
 fn every_wait_has_a_timeout() {
-    let gate = Queue::<()>::new().unwrap();
-    let pool = Pool::builder()
-        .processes(1)
-        .initializer(keep_gate, (gate.clone(),))
-        .build()
-        .unwrap();
+    let (pool, gate) = with_gate(1);
     let waits = |_: u8| GATE.get().unwrap().get().unwrap();
     let one = pool.apply_async(waits, (0,)).unwrap();
     let many = pool.map_async(waits, 0..2).unwrap();
@@ -946,13 +940,8 @@ fn busy_program() {
     // A shell starts background programs with SIGINT ignored.
     act_by_default(Signal::SIGINT);
     multiprocessing::init();
-    let begun = Queue::new().unwrap();
     let idle = Pool::new(2).unwrap();
-    let pool = Pool::builder()
-        .processes(2)
-        .initializer(keep_gate, (begun.clone(),))
-        .build()
-        .unwrap();
+    let (pool, begun) = with_gate(2);
     let spins = |n| {
         GATE.get().unwrap().put(()).unwrap();
         spins(n);

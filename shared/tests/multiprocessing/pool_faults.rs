@@ -6,11 +6,11 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use std::{env, hint, panic, thread};
+use std::{env, panic, thread};
 
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -18,9 +18,10 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, raise, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, Uid, fork, geteuid, setuid};
 use serde::{Deserialize, Deserializer, Serialize};
-use shared::multiprocessing::{self, AsyncResult, Error, Pool, Queue};
+use shared::multiprocessing::{self, AsyncResult, Error, Pool};
 
 use crate::harness::{children, itself, reap_orphans, skip, within};
+use crate::pool::{GATE, LONG, SHORT, is_well, spins, square, with_gate};
 use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
@@ -59,25 +60,6 @@ pub const PROGRAMS: &[(&str, fn())] = named![
     has_little_memory,
 ];
 
-const LONG: Duration = Duration::from_secs(30);
-const SHORT: Duration = Duration::from_millis(50);
-
-fn square(n: i64) -> i64 {
-    n * n
-}
-
-/// Checks that the pool still works, as it has to after every fault.
-fn is_well(pool: &Pool) {
-    let squares: Vec<_> = (0..100).map(square).collect();
-    assert_eq!(pool.map(square, 0..100).unwrap(), squares);
-}
-
-fn spins(_: u64) {
-    loop {
-        hint::spin_loop();
-    }
-}
-
 /// Calls `act`, which must not take long.
 fn at_once<R>(act: impl FnOnce() -> R) -> R {
     let start = Instant::now();
@@ -90,20 +72,6 @@ fn at_once<R>(act: impl FnOnce() -> R) -> R {
 fn succeeds(output: &Output) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{} {text}", output.status);
-}
-
-static GATE: OnceLock<Queue<()>> = OnceLock::new();
-
-fn keep_gate(gate: Queue<()>) {
-    GATE.set(gate).unwrap();
-}
-
-fn with_gate(processes: usize) -> (Pool, Queue<()>) {
-    let gate = Queue::new().unwrap();
-    let pool = Pool::builder()
-        .processes(processes)
-        .initializer(keep_gate, (gate.clone(),));
-    (pool.build().unwrap(), gate)
 }
 
 fn closes_all_and_waits() {
