@@ -20,6 +20,7 @@ use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::too_large;
 
+/// A worker, seen from the pool.
 pub(super) struct WorkerHandle {
     /// Unlike its process ID, no other worker of the pool gets it.
     pub(super) id: u64,
@@ -151,6 +152,7 @@ impl WorkerHandle {
         self.tasks_left == 0 && self.tasks.is_empty()
     }
 
+    /// Gives it a task, which it must be able to take.
     pub(super) fn assign(&mut self, task: Task) {
         self.tasks.push_back((self.next_number, task));
         self.next_number += 1;
