@@ -48,18 +48,23 @@
 //! Invariant: `claimed` only grows, and a task belongs to the side whose atomic
 //! operation moved `claimed` past its number.
 //!
-//! | The worker has | If it dies then | Test |
-//! |---|---|---|
-//! | 1. read task `n` from the ring | `claimed` is `n`: the pool gives `n` and all later tasks to other workers | `a_worker_killed_while_idle_fails_no_task` |
-//! | 2. claimed it, unless the pool has taken it back | `claimed` is `n + 1`: `n` fails with the worker's exit status, and the pool gives all later tasks to other workers | `a_task_killed_by_sigkill_fails_alone` |
-//! | 3. run it | the same | `all_workers_killed_at_once_are_replaced` |
-//! | 4. written the result | the pool reads the result before it looks at `claimed`, so `n` succeeds; a result written in part is dropped, and `n` fails | `a_worker_killed_at_any_step_loses_at_most_one_task` |
-//! | 5. woken the pool | the same | the same |
+//! A worker's steps with task `n`, and what its death after each of them leaves:
 //!
-//! The last test is a model of this file (`tests/memory_model`) that kills the
-//! worker at each of its steps; `tests/stress` kills real workers at random. The
-//! model's `a_task_taken_back_is_not_run_by_the_worker` shows that the pool and the
-//! worker never both get a task.
+//! 1. It reads the task from the ring. `claimed` is `n`, so the pool gives `n` and
+//!    all later tasks to other workers
+//!    (`a_worker_killed_while_idle_fails_no_task`).
+//! 2. It claims the task, or skips it if the pool has taken it back. `claimed` is
+//!    `n + 1`, so `n` fails with how the worker ended, and the pool gives all later
+//!    tasks to other workers (`a_task_killed_by_sigkill_fails_alone`).
+//! 3. It runs the task. The same is left (`all_workers_killed_at_once_are_replaced`).
+//! 4. It writes the result. The pool reads results before it looks at `claimed`, so
+//!    `n` succeeds. A result written in part is dropped, and `n` fails.
+//! 5. It wakes the pool. The same is left.
+//!
+//! Two models of this file in `tests/memory_model` try every order of the two sides'
+//! steps: in `a_worker_killed_at_any_step_loses_at_most_one_task` the worker dies at
+//! each step, and `a_task_taken_back_is_not_run_by_the_worker` shows that a task
+//! never belongs to both sides. `tests/stress` kills real workers at random.
 //!
 //! # Going to sleep and waking up
 //!

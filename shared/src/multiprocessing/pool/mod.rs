@@ -3,17 +3,16 @@
 //!
 //! # The modules, in the order in which a task meets them
 //!
-//! | Module | What it does |
-//! |---|---|
-//! | `mod` | [`Pool`] and [`PoolBuilder`]: the methods that Python's `Pool` has |
-//! | [`job`] | encodes the arguments of one call, cuts them into tasks, collects the results |
-//! | [`inner`] | the state under its lock; threads that submit, wait and poll |
-//! | [`state`] | the workers and the tasks: everything that happens under the lock |
-//! | [`dispatch`] | which worker gets which task |
-//! | [`handle`] | the pool's handle on one worker |
-//! | [`channel`] | the shared memory between the two, and the claim of a task |
-//! | [`worker`] | the worker process |
-//! | [`result`] | [`AsyncResult`] and [`Imap`]: what the caller waits for |
+//! - This module has the methods that Python's `Pool` has.
+//! - [`job`] encodes the arguments of one call, cuts them into tasks, and collects
+//!   the results.
+//! - [`inner`] has the state and its lock, and the threads that submit, wait and poll.
+//! - [`state`] is everything that happens under the lock, to workers and tasks.
+//! - [`dispatch`] chooses which worker gets which task.
+//! - [`handle`] is the pool's handle on one worker.
+//! - [`channel`] is the shared memory between the two, and the claim of a task.
+//! - [`worker`] is the worker process.
+//! - [`result`] has [`AsyncResult`] and [`Imap`], on which the caller waits.
 //!
 //! Beside this way stand [`manager`], which starts and reaps workers, [`watcher`],
 //! which notices their deaths, [`alarm`], which wakes the manager, and [`fork`],
@@ -77,22 +76,25 @@
 //!
 //! # Costs
 //!
-//! | | In the parent | In the worker |
-//! |---|---|---|
-//! | for the pool | 2 threads: manager, watcher; 3 descriptors: alarm, epoll, eventfd | |
-//! | for each worker | 3 descriptors: channel, pidfd, socket; a mapping of 260 KiB | 3 descriptors: channel, alarm, socket; the same mapping |
+//! - A pool has two threads in the parent, manager and watcher, and three
+//!   descriptors: the alarm, an epoll set and an eventfd.
+//! - For each worker the parent has three more descriptors, for the channel, the
+//!   pidfd and the socket, and a mapping of 260 KiB.
+//! - A worker has three descriptors, for the channel, the alarm and the socket, and
+//!   the same mapping. Its pages are allocated when they are first written.
 //!
 //! `a_pool_has_as_many_descriptors_and_threads_as_its_docs_say` holds the numbers of
-//! the parent. The pages of a mapping are allocated when they are first written.
+//! the parent.
 //!
 //! # Locks
 //!
-//! | Lock | Guards | Held |
-//! |---|---|---|
-//! | `PoolInner::state` | workers, backlog, phase, the pool's ends of the channels | for short work that never waits |
-//! | `Job::progress` | the results that have come | to add one; also with `state` held |
-//! | `Watcher::ended` | the IDs of workers that have ended | to add or take some; also with `state` held |
-//! | `Pool::manager` | the handle of the manager's thread | to take it |
+//! - `PoolInner::state` guards the workers, the backlog, the phase and the pool's ends
+//!   of the channels. It is held for short work that never waits.
+//! - `Job::progress` guards the results that have come. It is held to add one, also
+//!   while `state` is held.
+//! - `Watcher::ended` guards the IDs of workers that have ended. It is held to add or
+//!   take some, also while `state` is held.
+//! - `Pool::manager` guards the handle of the manager's thread. It is held to take it.
 //!
 //! The last three are never held when another lock is taken. `Job::outcome` is set
 //! once and read without a lock, so that decoding a result, which runs the user's
