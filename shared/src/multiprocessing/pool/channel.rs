@@ -61,8 +61,8 @@
 //!    `n` succeeds. A result written in part is dropped, and `n` fails.
 //! 5. It wakes the pool. The same is left.
 //!
-//! Two models of this file in `tests/memory_model` try every order of the two sides'
-//! steps: in `a_worker_killed_at_any_step_loses_at_most_one_task` the worker dies at
+//! Two models of this file in `tests/memory_model` try the orders in which the two
+//! sides can take their steps, with up to two preemptions: in `a_worker_killed_at_any_step_loses_at_most_one_task` the worker dies at
 //! each step, and `a_task_taken_back_is_not_run_by_the_worker` shows that a task
 //! never belongs to both sides. `tests/stress` kills real workers at random.
 //!

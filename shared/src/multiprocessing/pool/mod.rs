@@ -66,8 +66,8 @@
 //!    the process ended, as [`Error::Killed`] for a signal; the tasks that it had
 //!    not claimed go to other workers. At most one task fails. What a death after
 //!    each step of the worker leaves stands in [`channel`].
-//! 4. It starts another worker. If more than eight in a row end before they are ready, the
-//!    pool fails with [`Error::WorkerStart`].
+//! 4. It starts another worker. If more than eight in a row end before they are
+//!    ready, the pool fails with [`Error::WorkerStart`].
 //!
 //! A worker that is stopped, by SIGSTOP or a debugger, does not end, and no event
 //! announces it. A check every 100 ms takes its tasks back if it has not begun
@@ -98,8 +98,8 @@
 //!
 //! The last three are never held when another lock is taken. `Job::outcome` is set
 //! once and read without a lock, so that decoding a result, which runs the user's
-//! code, blocks no other thread. The channels need no lock in the worker, which has one
-//! thread, and no lock is shared between processes.
+//! code, blocks no other thread. In the worker only the main thread uses the channel,
+//! so it needs no lock, and no lock is shared between processes.
 
 mod alarm;
 mod channel;
