@@ -507,7 +507,12 @@ fn numbered(
     range: &RangeInclusive<usize>,
     pointed: &[usize],
 ) -> String {
-    let mut html = format!("<pre class=\"{class}\" tabindex=\"0\"><code>");
+    let language = match class.split(' ').next() {
+        Some("py") => " role=\"group\" aria-label=\"Python\"",
+        Some("rs") => " role=\"group\" aria-label=\"Rust\"",
+        _ => "",
+    };
+    let mut html = format!("<pre class=\"{class}\" tabindex=\"0\"{language}><code>");
     for number in range.clone() {
         let pointed = if pointed.contains(&number) {
             " class=\"pointed\""

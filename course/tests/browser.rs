@@ -340,6 +340,9 @@ fn landmarks(browser: &mut Browser, language: Language) {
             for (const control of document.querySelectorAll("input, select")) {
                 if (!control.ariaLabel && !control.labels.length) wrong.push(control.outerHTML);
             }
+            for (const code of document.querySelectorAll("pre:is(.py, .rs):not(.output)")) {
+                if (code.tabIndex === 0 && !code.ariaLabel) wrong.push("which language is " + code.textContent);
+            }
             const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
             wrong.push(...ids.filter((id, at) => ids.indexOf(id) !== at));
             return wrong;

@@ -5,8 +5,9 @@
 
 use std::collections::HashSet;
 
+use course::example::Example;
 use course::page::Page;
-use course::{Both, labels, lock, markdown, page};
+use course::{Both, labels, lock, markdown, page, recordings};
 use fancy_regex::Regex;
 
 /// A pattern that Chinese prose does not have, and a text that has it. `Z` is
@@ -165,6 +166,15 @@ fn texts() -> Vec<(String, Both)> {
     }
     for (en, zh) in labels::ALL {
         texts.push((format!("course/src/labels.rs: {en}"), Both::new(*en, *zh)));
+    }
+    for name in Example::names().unwrap() {
+        let Some(recording) = recordings::of(&name).unwrap() else {
+            continue;
+        };
+        let at = format!("course/recordings/{name}.txt");
+        let counts = recording.counts.into_iter().map(|count| count.what);
+        let captions = recording.timelines.into_iter().map(|it| it.caption);
+        texts.extend(counts.chain(captions).map(|says| (at.clone(), says)));
     }
     texts
 }
