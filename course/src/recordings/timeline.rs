@@ -345,7 +345,7 @@ fn noted_caption(page: &str, python: &Runs, rust: &Runs) -> Both {
     let plain = |runs: &Runs| runs.found.map_or(0, |(_, times)| times);
     let (python_plain, rust_plain) = (plain(python), plain(rust));
     let (python_count, rust_count) = (python.count, rust.count);
-    Both::new(
+    let mut caption = Both::new(
         format!(
             "A recorder stood in for `Value` and noted each access to the shared number while its \
              lock was held. The programs themselves ran unchanged. Recording makes a loss \
@@ -361,7 +361,13 @@ fn noted_caption(page: &str, python: &Runs, rust: &Runs) -> Both {
              {rust_runs} 次中有 {in_rust} 次，不带时 {rust_count} 次中有 {rust_plain} 次。\
              对数组的读写没有画。"
         ),
-    )
+    );
+    if in_python > 0 {
+        caption.en += " The run of the Python that is drawn is one of those that lost an update, \
+            and not the one whose output is shown on this page.";
+        caption.zh += "画出的 Python 运行丢失了更新，和本页显示输出的那次不是同一次。";
+    }
+    caption
 }
 
 /// Milliseconds with one decimal.
