@@ -341,7 +341,7 @@ fn run(socket: &Socket, message: &'static [u8], handles: Vec<OwnedFd>) -> ! {
             purpose: Purpose::Worker,
             entry,
         }) => {
-            if let Err(error) = pool::work(entry, args, handles) {
+            if let Err(error) = pool::run_worker(entry, args, handles) {
                 eprintln!("a pool's worker cannot work: {error}");
                 code = 1;
             }

@@ -1,6 +1,9 @@
-//! The pool's channel: each task is done by one, and nobody sleeps beside what
-//! it waits for.
+//! The channel between a pool and a worker: each task is run by one side only,
+//! no wake-up is lost, and the death of a worker loses one task at most.
 
+#[allow(dead_code, reason = "a model uses part of the library")]
+#[path = "../../src/multiprocessing/pool/alarm.rs"]
+mod alarm;
 #[allow(dead_code, reason = "a model uses part of the library")]
 #[path = "../../src/multiprocessing/pool/channel.rs"]
 mod source;
@@ -11,9 +14,10 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::model::{check, check_deaths, mortal};
-use source::{Alarm, Channel, WaitFor};
+use alarm::Alarm;
+use source::{Channel, WaitFor};
 
-/// A pool's end and its worker's, and what wakes the pool.
+/// The pool's end of a channel, the worker's end, and the alarm.
 fn ends() -> (Channel, Channel, Arc<Alarm>) {
     let pool = Channel::new().unwrap();
     let worker = Channel::open(File::open("/dev/null").unwrap().into()).unwrap();
@@ -21,84 +25,84 @@ fn ends() -> (Channel, Channel, Arc<Alarm>) {
 }
 
 fn send(end: &mut Channel, message: u8) {
-    assert!(
-        end.send(&[], &[message], 0, &mut 0),
-        "a model's ring has room"
-    );
+    let is_sent = end.send(&[], &[message], false, &mut 0);
+    assert!(is_sent, "a model's ring has room");
 }
 
-fn peek(end: &mut Channel) -> Option<u8> {
-    let (_, len) = end.peek().unwrap()?;
+fn receive(end: &mut Channel) -> Option<u8> {
+    let frame = end.next_frame().unwrap()?;
     let mut message = Vec::new();
-    end.take(len, &mut message);
+    end.read(frame, &mut message);
     Some(message[0])
 }
 
-/// As a worker does: squares tasks until it is told to end.
-fn work(mut end: Channel, alarm: &Alarm) -> Vec<u8> {
-    let mut done = Vec::new();
+/// Squares tasks, as a worker does, until it is asked to exit. Returns the tasks
+/// that it has run.
+fn run_worker(mut end: Channel, alarm: &Alarm) -> Vec<u8> {
+    let mut run = Vec::new();
     for number in 0.. {
         let task = loop {
-            match peek(&mut end) {
+            match receive(&mut end) {
                 Some(task) => break task,
-                None if end.is_stopped() => return done,
-                None if end.has(WaitFor::Task) => {}
+                None if end.is_exit_requested() => return run,
+                None if end.is_there(WaitFor::Task) => {}
                 None => end.sleep(WaitFor::Task),
             }
         };
         if end.claim(number) {
-            done.push(task);
+            run.push(task);
             send(&mut end, task * task);
-            if end.pool_asleep() {
+            if end.must_wake_pool() {
                 alarm.raise();
             }
         }
     }
-    done
+    run
 }
 
-/// As a pool does: waits for a result.
-fn result(end: &mut Channel, alarm: &Alarm) -> u8 {
+/// Waits for a result, as a pool does.
+fn wait_for_result(end: &mut Channel, alarm: &Alarm) -> u8 {
     loop {
         let count = alarm.count();
-        if let Some(result) = peek(end) {
+        if let Some(result) = receive(end) {
             return result;
         }
-        if end.set_pool_asleep(true) {
+        end.set_pool_asleep(true);
+        if end.is_empty() {
             alarm.wait(count, None);
         }
     }
 }
 
 #[test]
-fn a_task_is_done_and_its_result_is_told() {
+fn a_sleeping_worker_gets_each_task_and_a_sleeping_pool_each_result() {
     check(|| {
         let (mut pool, worker, alarm) = ends();
         let working = {
             let alarm = alarm.clone();
-            thread::spawn(move || work(worker, &alarm))
+            thread::spawn(move || run_worker(worker, &alarm))
         };
         for task in [2, 3] {
             send(&mut pool, task);
             pool.wake_worker();
-            assert_eq!(result(&mut pool, &alarm), task * task);
+            assert_eq!(wait_for_result(&mut pool, &alarm), task * task);
         }
-        pool.stop();
+        pool.request_exit();
         assert_eq!(working.join().unwrap(), [2, 3]);
     });
 }
 
 #[test]
-fn a_task_taken_back_is_done_by_nobody_else() {
+fn a_task_taken_back_is_not_run_by_the_worker() {
     check(|| {
         let (mut pool, worker, alarm) = ends();
-        let working = thread::spawn(move || work(worker, &alarm));
+        let working = thread::spawn(move || run_worker(worker, &alarm));
         for task in [2, 3] {
             send(&mut pool, task);
         }
         pool.wake_worker();
-        let first = pool.reclaim(2);
-        pool.stop();
+        let first = pool.claim_below(2);
+        pool.request_exit();
         let mut done = working.join().unwrap();
         done.extend(&[2, 3][first as usize..]);
         assert_eq!(done, [2, 3]);
@@ -106,16 +110,16 @@ fn a_task_taken_back_is_done_by_nobody_else() {
 }
 
 #[test]
-fn a_worker_killed_at_any_step_takes_one_task_along_at_most() {
+fn a_worker_killed_at_any_step_loses_at_most_one_task() {
     check_deaths(|steps| {
         let (mut pool, worker, alarm) = ends();
         for task in [2, 3] {
             send(&mut pool, task);
         }
-        let working = thread::spawn(move || mortal(steps, || _ = work(worker, &alarm)));
-        pool.stop();
+        let working = thread::spawn(move || mortal(steps, || _ = run_worker(worker, &alarm)));
+        pool.request_exit();
         working.join().unwrap();
-        let results: Vec<_> = std::iter::from_fn(|| peek(&mut pool)).collect();
+        let results: Vec<_> = std::iter::from_fn(|| receive(&mut pool)).collect();
         assert!([4, 9].starts_with(&results));
         let lost = pool.claimed() as usize - results.len();
         assert!(lost <= 1, "{lost} tasks lost");

@@ -1,10 +1,10 @@
-//! Runs each test as a process of its own, under a watchdog, and asserts that
-//! it leaves nothing behind.
+//! Runs each test in a process of its own, under a watchdog, and checks that the
+//! test leaves no process, descriptor, thread, mapping or file behind.
 //!
-//! The outer run starts this executable again with `SHARED_TEST` naming one
-//! test. That process takes in the orphans of its descendants
-//! (`PR_SET_CHILD_SUBREAPER`), so that whoever is left when the test has ended
-//! is its child and can be seen.
+//! The test runner starts this executable again with the environment variable
+//! `SHARED_TEST` set to the name of one test. That process is a subreaper
+//! (`PR_SET_CHILD_SUBREAPER`): orphans among its descendants become its children,
+//! so a process that the test leaves is seen as a child when the test has ended.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -25,28 +25,30 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use shared::multiprocessing;
 
-/// Names what the process is to run; its descendants inherit it.
+/// The variable that names the test or program that a process runs. Its
+/// descendants inherit it.
 const TEST: &str = "SHARED_TEST";
-/// Marks every process of one test, to find them all.
+/// The variable by which all processes of one test are found.
 const RUN: &str = "SHARED_TEST_RUN";
-/// By this variable a child of `shared::multiprocessing` knows what it is.
+/// The variable that tells a process that `shared::multiprocessing` started it
+/// as a child.
 pub const MARK: &str = "SHARED_MULTIPROCESSING";
-/// What a test may take before the watchdog ends it.
+/// How long a test may take before the watchdog kills its processes.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// Functions under their names.
+/// Functions with their names.
 type Named = &'static [(&'static str, fn())];
 
 /// One module of tests.
 pub struct Suite {
     pub name: &'static str,
     pub tests: Named,
-    /// What a test runs as a program of its own. A program calls `init` itself,
-    /// or not, and is not checked for what it leaves.
+    /// What a test runs as a separate program with [`itself`]. A program decides
+    /// itself whether to call `init`, and is not checked for what it leaves.
     pub programs: Named,
 }
 
-/// Lists functions under their names.
+/// Makes a [`Named`] list of functions.
 macro_rules! named {
     ($($function:ident),* $(,)?) => {
         &[$((stringify!($function), $function as fn())),*]
@@ -66,8 +68,8 @@ pub fn main(suites: &[Suite]) -> ExitCode {
         all(|suite| suite.programs).find(|(name, _)| Some(name) == running.as_ref())
     {
         if env::var_os(MARK).is_none() {
-            // It ends with a test that fails; its own children have to do so
-            // by themselves.
+            // The program ends with its test. What ends its children is under
+            // test.
             prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
         }
         program();
@@ -78,17 +80,17 @@ pub fn main(suites: &[Suite]) -> ExitCode {
         let (_, body) = all(|suite| suite.tests)
             .find(|(name, _)| *name == running)
             .unwrap();
-        inner(body);
+        run_and_check(body);
         return ExitCode::SUCCESS;
     }
     let trials = all(|suite| suite.tests)
-        .map(|(name, _)| Trial::test(name.clone(), move || outer(&name)))
+        .map(|(name, _)| Trial::test(name.clone(), move || run_in_process(&name)))
         .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Runs one test in a process of its own and fails with all that it printed.
-fn outer(name: &str) -> Result<(), Failed> {
+/// Runs one test in a process of its own. A failure contains all its output.
+fn run_in_process(name: &str) -> Result<(), Failed> {
     let run = format!("{}:{name}", process::id());
     let (mut reader, writer) = io::pipe()?;
     let mut test = itself(name)
@@ -106,12 +108,12 @@ fn outer(name: &str) -> Result<(), Failed> {
         let watchdog = scope.spawn(|| match { ended }.recv_timeout(WATCHDOG) {
             Err(RecvTimeoutError::Timeout) => {
                 let stacks = stacks(&run);
-                end(&run);
-                format!("ended by the watchdog after {WATCHDOG:?}, in this state:\n{stacks}")
+                kill_all(&run);
+                format!("killed by the watchdog after {WATCHDOG:?}, in this state:\n{stacks}")
             }
             _ => String::new(),
         });
-        // The output ends when the last process that holds it does.
+        // The output ends when the last process ends that has it open.
         let read = reader.read_to_end(&mut output).and(test.wait());
         drop(done);
         problems.push_str(&watchdog.join().unwrap());
@@ -123,7 +125,7 @@ fn outer(name: &str) -> Result<(), Failed> {
     })?;
     let left = stacks(&run);
     if !left.is_empty() {
-        end(&run);
+        kill_all(&run);
         write!(problems, "processes left behind:\n{left}").unwrap();
     }
     match problems.as_str() {
@@ -132,11 +134,11 @@ fn outer(name: &str) -> Result<(), Failed> {
     }
 }
 
-/// Runs one test's body and asserts that it leaves nothing.
-fn inner(body: fn()) {
+/// Runs one test's body and checks that it leaves nothing behind.
+fn run_and_check(body: fn()) {
     prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
     prctl::set_child_subreaper(true).unwrap();
-    let before = belongings();
+    let before = resources();
     let (unlimited, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     body();
     setrlimit(Resource::RLIMIT_NOFILE, unlimited, hard).unwrap();
@@ -145,20 +147,15 @@ fn inner(body: fn()) {
         Err(Errno::ECHILD),
         "a child is left"
     );
-    // A thread that was joined is still listed for a moment.
-    let left = || {
-        belongings()
-            .difference(&before)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    // A thread is still listed for a moment after it was joined.
+    let left = || resources().difference(&before).cloned().collect::<Vec<_>>();
     within(Duration::from_secs(5), || left().is_empty())
         .unwrap_or_else(|()| panic!("left behind: {:#?}", left()));
 }
 
-/// What a process must give back: descriptors, mappings of memfds, threads and
-/// names in `/dev/shm`.
-fn belongings() -> BTreeSet<String> {
+/// What a test has to release: descriptors, mappings of memfds, threads, and
+/// files in `/dev/shm`.
+fn resources() -> BTreeSet<String> {
     let listed = |folder: &str| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect::<Vec<_>>()
@@ -185,14 +182,14 @@ fn belongings() -> BTreeSet<String> {
         .collect()
 }
 
-/// A command that runs `name`, a test or a program, in this executable.
+/// A command that runs this executable with `name`, a test or a program.
 pub fn itself(name: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.env(TEST, name);
     command
 }
 
-/// Waits until `happened`, for what no event announces.
+/// Polls until `happened`. Only for what cannot be waited for as an event.
 pub fn within(time: Duration, happened: impl Fn() -> bool) -> Result<(), ()> {
     let deadline = Instant::now() + time;
     while !happened() {
@@ -204,18 +201,19 @@ pub fn within(time: Duration, happened: impl Fn() -> bool) -> Result<(), ()> {
     Ok(())
 }
 
-/// Undoes what the process was started with, or what Rust's runtime has done.
+/// Restores a signal's default action, which the process that started this one,
+/// or Rust's runtime, may have changed.
 pub fn act_by_default(on: Signal) {
-    // SAFETY: the default action is no handler that could do harm.
+    // SAFETY: the default action runs no handler.
     unsafe { signal(on, SigHandler::SigDfl) }.unwrap();
 }
 
-/// Waits for every child, orphans taken in among them, to have ended.
+/// Waits until every child has ended, including adopted orphans.
 pub fn reap_orphans() {
     while waitpid(None, None).is_ok() {}
 }
 
-/// One process or thread, as the kernel describes it in a `stat` file.
+/// What the kernel says of a process or thread in its `stat` file.
 pub struct Stat {
     pub state: char,
     pub parent: i32,
@@ -233,7 +231,7 @@ impl Stat {
     }
 }
 
-/// Every process there is.
+/// The IDs of all processes of this machine.
 pub fn processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries
@@ -241,7 +239,7 @@ pub fn processes() -> Vec<i32> {
         .collect()
 }
 
-/// The children of a process.
+/// The children of a process, without zombies.
 pub fn children(parent: u32) -> Vec<i32> {
     let mut all = processes();
     all.retain(|pid| {
@@ -251,12 +249,12 @@ pub fn children(parent: u32) -> Vec<i32> {
     all
 }
 
-/// Whether the process sleeps in the kernel: it waits for something.
+/// Whether the process sleeps in a system call.
 pub fn is_asleep(pid: u32) -> bool {
     Stat::read(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.state == 'S')
 }
 
-/// Whether the process sleeps on a futex: in a lock, or in a queue.
+/// Whether the process sleeps on a futex, as it does for a lock or a queue.
 pub fn is_waiting(pid: u32) -> bool {
     let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
     call.split(' ').next() == Some(&nix::libc::SYS_futex.to_string())
@@ -267,7 +265,7 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The bytes in use in all the memfds that this process has open.
+/// How many bytes are allocated in all the memfds that this process has open.
 pub fn shared_memory() -> u64 {
     memfds()
         .iter()
@@ -312,7 +310,7 @@ fn members(run: &str) -> Vec<i32> {
     all
 }
 
-/// What every thread of a run is doing; the stacks too where gdb is installed.
+/// What every thread of a run is doing, with its stack if gdb is installed.
 fn stacks(run: &str) -> String {
     let mut text = String::new();
     for pid in members(run) {
@@ -343,23 +341,23 @@ fn stacks(run: &str) -> String {
     text
 }
 
-/// Ends every process of a run.
-fn end(run: &str) {
+/// Kills every process of a run.
+fn kill_all(run: &str) {
     loop {
         let members = members(run);
         if members.is_empty() {
             return;
         }
         for pid in members {
-            // One that has ended meanwhile is what is wanted.
+            // An error means that it has ended already.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Reports that this machine does not permit what a test needs. Where `CI` is
-/// `true`, that is a failure.
+/// Reports that a test is skipped because this machine does not permit what it
+/// needs. With `CI=true` that is a failure.
 pub fn skip(why: &str) {
     assert_ne!(env::var("CI").as_deref(), Ok("true"), "{why}");
     eprintln!("skipped: {why}");

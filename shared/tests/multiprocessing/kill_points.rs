@@ -1,14 +1,16 @@
-//! SIGKILL at every point of a `put`, of a `get` and of a lock that is held.
+//! Kills a process with SIGKILL at every point of a `put`, of a `get`, and of a
+//! lock that is held, and checks what the others find.
 //!
-//! From outside, with ptrace, so that no fault point has to be compiled in: a
-//! child is stepped through the call instruction by instruction, and each one
-//! that changes shared memory is noted. What others can see of the child is
-//! the same between two such changes; so, for each of them, a fresh child is
-//! stepped to the instruction before it, and another one past it, and killed.
+//! The points are found from outside, with ptrace, so no fault point has to be
+//! compiled in. A child is stepped through the call, instruction by instruction,
+//! and every instruction that changes shared memory is recorded. Between two such
+//! changes, what others can see of the child is the same. For each change a new
+//! child is stepped to the instruction before it, and another one past it, and
+//! then killed.
 //!
-//! Some are looked at before that, while they are stopped: a call that promises
-//! not to wait, or not for long, keeps that promise beside a process that is
-//! stopped at any of these points.
+//! The tests `no_call_waits_long_..` call methods of the queue or the value while the
+//! child is stopped at such a point: a call that promises not to wait, or not for
+//! long, has to keep that promise then.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -30,52 +32,101 @@ use shared::multiprocessing::{Array, Builder, Connection, Error, Process, Queue,
 use crate::harness::{is_asleep, is_waiting, memfds, skip, within};
 
 pub const TESTS: &[(&str, fn())] = named![
-    a_put,
-    a_put_that_wakes_a_consumer,
-    a_put_that_waited_for_room,
-    a_get,
-    a_get_that_wakes_a_producer,
-    a_get_that_waited_for_an_item,
-    a_lock,
-    a_lock_that_another_waits_for,
-    an_array_lock,
-    a_put_that_makes_the_queue_larger,
-    nobody_waits_for_a_stopped_put,
-    nobody_waits_for_a_stopped_put_that_waited_for_room,
-    nobody_waits_for_a_stopped_put_that_makes_the_queue_larger,
-    nobody_waits_for_a_stopped_get,
-    nobody_waits_for_a_stopped_get_that_waited_for_an_item,
-    nobody_waits_for_a_stopped_holder_of_a_lock,
+    a_killed_put_is_whole_or_absent,
+    a_put_killed_as_it_wakes_a_consumer_strands_no_consumer,
+    a_put_killed_after_waiting_for_room_strands_no_producer,
+    a_killed_get_loses_its_own_item_at_most,
+    a_get_killed_as_it_wakes_a_producer_strands_no_producer,
+    a_get_killed_after_waiting_for_an_item_strands_no_consumer,
+    a_killed_owner_leaves_its_lock,
+    a_killed_owner_leaves_its_lock_to_one_that_waits,
+    a_half_written_array_is_poisoned,
+    a_put_killed_as_it_grows_the_queue_loses_no_item,
+    no_call_waits_long_for_a_stopped_put,
+    no_call_waits_long_for_a_stopped_put_that_waited_for_room,
+    no_call_waits_long_for_a_stopped_put_that_grows_the_queue,
+    no_call_waits_long_for_a_stopped_get,
+    no_call_waits_long_for_a_stopped_get_that_waited_for_an_item,
+    no_call_waits_long_for_a_stopped_holder_of_a_lock,
 ];
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A child about to make one call, and what is to hold after its death.
-struct Scene {
+/// A child that is about to make one call.
+struct Actor {
     /// Waits at the gate, stops, makes the call, and stops again.
-    actor: Process<()>,
+    process: Process<()>,
     gate: Connection<(), ()>,
-    /// Lets the call go on if it waits.
-    unblock: Box<dyn FnOnce()>,
-    /// Is called while the actor is stopped.
-    look: Box<dyn FnOnce()>,
-    /// Is told whether the call had returned.
-    check: Box<dyn FnOnce(bool)>,
+}
+
+impl Actor {
+    /// Starts the process that `build` makes from the actor's end of the gate.
+    fn start(build: impl FnOnce(Connection<(), ()>) -> Builder<()>) -> Self {
+        let (gate, actors_end) = pipe().unwrap();
+        Actor {
+            process: build(actors_end).start().unwrap(),
+            gate,
+        }
+    }
+}
+
+/// What the actor's process does with its `call`.
+fn act<R>(gate: &Connection<(), ()>, call: impl FnOnce() -> R) -> R {
+    gate.send(()).unwrap();
+    gate.recv().unwrap();
+    stop();
+    let result = call();
+    stop();
+    result
 }
 
 fn stop() {
     raise(Signal::SIGSTOP).unwrap();
 }
 
-/// How one instruction went.
+/// An actor, and what has to hold after its death.
+struct Scene {
+    actor: Actor,
+    /// Ends the call's wait, if it waits.
+    unblock: Box<dyn FnOnce()>,
+    /// Is called while the actor is stopped at a point, before it is killed.
+    look: Box<dyn FnOnce()>,
+    /// Is called after the actor's death, with whether the call had returned.
+    check: Box<dyn FnOnce(bool)>,
+}
+
+impl Scene {
+    fn new(actor: Actor, check: impl FnOnce(bool) + 'static) -> Self {
+        Scene {
+            actor,
+            unblock: Box::new(|| ()),
+            look: Box::new(|| ()),
+            check: Box::new(check),
+        }
+    }
+
+    fn unblock(mut self, unblock: impl FnOnce() + 'static) -> Self {
+        self.unblock = Box::new(unblock);
+        self
+    }
+
+    fn look(mut self, look: impl FnOnce() + 'static) -> Self {
+        self.look = Box::new(look);
+        self
+    }
+}
+
+/// What the actor does after one instruction.
 enum Step {
+    /// It goes on.
     More,
+    /// The call has returned.
     Returned,
-    /// It waits, and has been unblocked before.
+    /// It waits, although it has been unblocked before.
     Asleep,
 }
 
-/// A child stopped by its tracer.
+/// An actor that this process traces.
 struct Traced {
     pid: Pid,
     unblock: Option<Box<dyn FnOnce()>>,
@@ -84,14 +135,15 @@ struct Traced {
 impl Traced {
     /// Stops the actor just before its call.
     fn new(scene: &mut Scene) -> Result<Self, nix::Error> {
-        let pid = Pid::from_raw(scene.actor.pid() as i32);
-        // It has done all that comes before its target.
-        scene.gate.recv().unwrap();
+        let Actor { process, gate } = &scene.actor;
+        let pid = Pid::from_raw(process.pid() as i32);
+        // It has reached its target, after everything that `init` does.
+        gate.recv().unwrap();
         ptrace::attach(pid)?;
         let stopped = WaitStatus::Stopped(pid, Signal::SIGSTOP);
         assert_eq!(waitpid(pid, None)?, stopped);
         ptrace::cont(pid, None)?;
-        scene.gate.send(()).unwrap();
+        gate.send(()).unwrap();
         assert_eq!(waitpid(pid, None)?, stopped);
         let unblock = std::mem::replace(&mut scene.unblock, Box::new(|| ()));
         Ok(Traced {
@@ -123,15 +175,15 @@ impl Traced {
     }
 }
 
-/// Or it would be waited for in vain.
+/// A stopped actor would never end, and be waited for without end.
 impl Drop for Traced {
     fn drop(&mut self) {
         kill(self.pid, Signal::SIGKILL).unwrap();
     }
 }
 
-/// What all processes see.
-fn shared(files: &[fs::File]) -> Vec<u8> {
+/// The shared memory that all processes see.
+fn contents(files: &[fs::File]) -> Vec<u8> {
     const START: usize = 64 * 1024;
     let mut memory = vec![0; files.len() * START];
     for (file, start) in files.iter().zip(memory.chunks_mut(START)) {
@@ -140,7 +192,7 @@ fn shared(files: &[fs::File]) -> Vec<u8> {
     memory
 }
 
-/// Makes a scene, kills its actor after so many instructions, and checks.
+/// Kills the actor of a new scene after so many instructions, and checks.
 fn kill_after(instructions: usize, scene: fn() -> Scene) {
     let mut scene = scene();
     let mut traced = Traced::new(&mut scene).unwrap();
@@ -153,7 +205,7 @@ fn kill_after(instructions: usize, scene: fn() -> Scene) {
     }
     (scene.look)();
     drop(traced);
-    let death = scene.actor.join();
+    let death = scene.actor.process.join();
     assert!(
         matches!(death, Err(Error::Killed { signal: 9, .. })),
         "{death:?}"
@@ -161,19 +213,19 @@ fn kill_after(instructions: usize, scene: fn() -> Scene) {
     (scene.check)(matches!(last, Step::Returned));
 }
 
-/// Kills at every point of the scene's call.
-fn every_point_of(scene: fn() -> Scene) {
+/// Finds the points of the scene's call, and kills an actor at each of them.
+fn kill_at_every_point(scene: fn() -> Scene) {
     let mut recorded = scene();
     let mut traced = match Traced::new(&mut recorded) {
         Ok(traced) => traced,
         Err(errno) => {
-            skip(&format!("no tracing is permitted: {errno}"));
-            return recorded.actor.kill().unwrap();
+            skip(&format!("ptrace is not permitted: {errno}"));
+            return recorded.actor.process.kill().unwrap();
         }
     };
     let files = memfds();
     let mut points = BTreeSet::from([0]);
-    let mut before = shared(&files);
+    let mut before = contents(&files);
     let mut last = Step::More;
     for step in 1.. {
         last = traced.step();
@@ -181,7 +233,7 @@ fn every_point_of(scene: fn() -> Scene) {
             points.insert(step);
             break;
         }
-        let now = shared(&files);
+        let now = contents(&files);
         if now != before {
             points.extend([step - 1, step]);
             before = now;
@@ -189,10 +241,10 @@ fn every_point_of(scene: fn() -> Scene) {
     }
     assert!(
         points.len() > 4,
-        "only {points:?}: is this the memory that it uses?"
+        "only {points:?}: does the call use this memory?"
     );
     drop(traced);
-    assert!(recorded.actor.join().is_err());
+    assert!(recorded.actor.process.join().is_err());
     (recorded.check)(matches!(last, Step::Returned));
     eprintln!(
         "{} points in {} instructions",
@@ -206,29 +258,27 @@ fn every_point_of(scene: fn() -> Scene) {
     }
 }
 
-/// Whole or not at all: each part tells the others.
+/// An item of which a part is not taken for the whole, because each part
+/// determines the others.
 type Item = (u64, String, u64);
 
 fn item(n: u64) -> Item {
     (n, n.to_string().repeat(20), !n)
 }
 
-fn puts(queue: &Queue<Item>, gate: Connection<(), ()>) {
-    gate.send(()).unwrap();
-    gate.recv().unwrap();
-    let item = item(3);
-    stop();
-    queue.put(item).unwrap();
-    stop();
+fn putting(queue: &Queue<Item>, n: u64) -> Actor {
+    fn puts(queue: &Queue<Item>, n: u64, gate: Connection<(), ()>) {
+        let item = item(n);
+        act(&gate, || queue.put(item).unwrap());
+    }
+    Actor::start(|gate| Process::new(puts, (queue, n, gate)))
 }
 
-fn gets(queue: &Queue<Item>, gate: Connection<(), ()>) {
-    gate.send(()).unwrap();
-    gate.recv().unwrap();
-    stop();
-    let got = queue.get();
-    stop();
-    drop(got.unwrap());
+fn getting(queue: &Queue<Item>) -> Actor {
+    fn gets(queue: &Queue<Item>, gate: Connection<(), ()>) {
+        drop(act(&gate, || queue.get()).unwrap());
+    }
+    Actor::start(|gate| Process::new(gets, (queue, gate)))
 }
 
 /// A queue that holds the items `1..=len`.
@@ -238,36 +288,49 @@ fn queue_of(len: u64, maxsize: usize) -> Queue<Item> {
     queue
 }
 
-/// Another process that has gone to sleep in the same queue.
+/// Starts another process, and waits until it sleeps in its call.
 fn asleep<R>(neighbour: Builder<R>) -> Process<R> {
-    // If the test fails it is not to be waited for.
+    // A daemon, which is killed and not waited for if the test fails.
     let neighbour = neighbour.daemon(true).start().unwrap();
     within(LONG, || is_waiting(neighbour.pid())).unwrap();
     neighbour
 }
 
-fn consumer(queue: &Queue<Item>) -> Process<Item> {
+fn sleeping_consumer(queue: &Queue<Item>) -> Process<Item> {
     asleep(Process::new(
         |queue: &Queue<Item>| queue.get().unwrap(),
         (queue,),
     ))
 }
 
-fn producer(queue: &Queue<Item>, n: u64) -> Process<()> {
+fn sleeping_producer(queue: &Queue<Item>, n: u64) -> Process<()> {
     let put = |queue: &Queue<Item>, n| queue.put(item(n)).unwrap();
     asleep(Process::new(put, (queue, n)))
 }
 
+/// Ends the wait of a producer for room.
+fn gets_the_first(queue: &Queue<Item>) -> impl FnOnce() + use<> {
+    let queue = queue.clone();
+    move || assert_eq!(queue.get_timeout(LONG).unwrap(), item(1))
+}
+
+/// Ends the wait of a consumer for an item.
+fn puts_the_first(queue: &Queue<Item>) -> impl FnOnce() + use<> {
+    let queue = queue.clone();
+    move || queue.put_timeout(item(1), LONG).unwrap()
+}
+
+/// Waits for a neighbour's result.
 fn ends<R: Serialize + DeserializeOwned>(neighbour: Process<R>) -> R {
     assert!(
         neighbour.join_timeout(LONG).unwrap(),
-        "a neighbour sleeps on"
+        "a neighbour still sleeps"
     );
     neighbour.join().unwrap()
 }
 
-/// The numbers of the items left, taken by another process; then the queue
-/// goes on as ever.
+/// Lets another process get all items, and returns their numbers. Then checks
+/// that the queue still works.
 fn drain(queue: &Queue<Item>) -> Vec<u64> {
     fn takes_all(queue: &Queue<Item>) -> Vec<Item> {
         let len = queue.len();
@@ -299,33 +362,25 @@ fn drain(queue: &Queue<Item>) -> Vec<u64> {
     all
 }
 
-fn a_put() {
-    every_point_of(|| {
+fn a_killed_put_is_whole_or_absent() {
+    kill_at_every_point(|| {
         let queue = queue_of(2, 0);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts, (&queue, there)).start().unwrap();
+        let actor = putting(&queue, 3);
         let check = move |returned: bool| {
             let left = drain(&queue);
             assert!(left == [1, 2, 3] || left == [1, 2] && !returned, "{left:?}");
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-fn a_put_that_wakes_a_consumer() {
-    every_point_of(|| {
+fn a_put_killed_as_it_wakes_a_consumer_strands_no_consumer() {
+    kill_at_every_point(|| {
         let queue = queue_of(0, 0);
-        let sleeper = consumer(&queue);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts, (&queue, there)).start().unwrap();
+        let sleeper = sleeping_consumer(&queue);
+        let actor = putting(&queue, 3);
         let check = move |returned: bool| {
-            // It is there, or it has been taken, or it never came.
+            // If the item was not put, another one ends the consumer's wait.
             let came =
                 !queue.is_empty() || returned || sleeper.join_timeout(Duration::ZERO).unwrap();
             if !came {
@@ -337,32 +392,22 @@ fn a_put_that_wakes_a_consumer() {
             all.extend(drain(&queue));
             match came {
                 true => assert_eq!(all, [3]),
-                // The other end may have moved before we looked.
+                // The consumer may have got the item after the look.
                 false => assert!(all == [4] || all == [3, 4], "{all:?}"),
             }
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-fn a_put_that_waited_for_room() {
-    every_point_of(|| {
+fn a_put_killed_after_waiting_for_room_strands_no_producer() {
+    kill_at_every_point(|| {
         let queue = queue_of(2, 2);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts, (&queue, there)).start().unwrap();
-        let sleeper = producer(&queue, 4);
-        let unblock = {
-            let queue = queue.clone();
-            move || assert_eq!(queue.get_timeout(LONG).unwrap(), item(1))
-        };
+        let actor = putting(&queue, 3);
+        let sleeper = sleeping_producer(&queue, 4);
+        let unblock = gets_the_first(&queue);
         let check = move |returned: bool| {
-            // Its neighbour gets in, whether it is alive or not.
+            // The other producer puts its item, whether the actor did or not.
             let mut got = vec![];
             while !got.contains(&4) {
                 got.push(queue.get_timeout(LONG).unwrap().0);
@@ -373,41 +418,27 @@ fn a_put_that_waited_for_room() {
             got.sort_unstable();
             assert!(got == [3, 4] || got == [4] && !returned, "{got:?}");
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(unblock),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check).unblock(unblock)
     });
 }
 
-fn a_get() {
-    every_point_of(|| {
+fn a_killed_get_loses_its_own_item_at_most() {
+    kill_at_every_point(|| {
         let queue = queue_of(3, 0);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(gets, (&queue, there)).start().unwrap();
+        let actor = getting(&queue);
         let check = move |returned: bool| {
             let left = drain(&queue);
             assert!(left == [2, 3] || left == [1, 2, 3] && !returned, "{left:?}");
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-fn a_get_that_wakes_a_producer() {
-    every_point_of(|| {
+fn a_get_killed_as_it_wakes_a_producer_strands_no_producer() {
+    kill_at_every_point(|| {
         let queue = queue_of(2, 2);
-        let sleeper = producer(&queue, 3);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(gets, (&queue, there)).start().unwrap();
+        let sleeper = sleeping_producer(&queue, 3);
+        let actor = getting(&queue);
         let check = move |returned: bool| {
             let mut left = vec![];
             if queue.is_full() && !returned && !sleeper.join_timeout(Duration::ZERO).unwrap() {
@@ -417,28 +448,19 @@ fn a_get_that_wakes_a_producer() {
             left.extend(drain(&queue));
             assert!(left == [2, 3] || left == [1, 2, 3] && !returned, "{left:?}");
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-fn a_get_that_waited_for_an_item() {
-    every_point_of(|| {
+fn a_get_killed_after_waiting_for_an_item_strands_no_consumer() {
+    kill_at_every_point(|| {
         let queue = queue_of(0, 0);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(gets, (&queue, there)).start().unwrap();
-        let sleeper = consumer(&queue);
-        let unblock = {
-            let queue = queue.clone();
-            move || queue.put_timeout(item(1), LONG).unwrap()
-        };
+        let actor = getting(&queue);
+        let sleeper = sleeping_consumer(&queue);
+        let unblock = puts_the_first(&queue);
         let check = move |returned: bool| {
-            // Whoever was woken, an item that is still there is got.
+            // The consumer gets the item if the actor has not got it, though the
+            // actor may have been the one that was woken.
             if returned || queue.is_empty() && !sleeper.join_timeout(Duration::ZERO).unwrap() {
                 queue.put_timeout(item(2), LONG).unwrap();
             }
@@ -446,25 +468,18 @@ fn a_get_that_waited_for_an_item() {
             got.extend(drain(&queue));
             assert!([&[1][..], &[2], &[1, 2]].contains(&&got[..]), "{got:?}");
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(unblock),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check).unblock(unblock)
     });
 }
 
-fn counts(value: &Value<u64>, gate: Connection<(), ()>) {
-    gate.send(()).unwrap();
-    gate.recv().unwrap();
-    stop();
-    *value.lock().unwrap() += 1;
-    stop();
+fn counting(value: &Value<u64>) -> Actor {
+    fn counts(value: &Value<u64>, gate: Connection<(), ()>) {
+        act(&gate, || *value.lock().unwrap() += 1);
+    }
+    Actor::start(|gate| Process::new(counts, (value, gate)))
 }
 
-/// The next lock comes at once, and the count is the old or the new one.
+/// Checks that the lock is free, and the count is the old or the new one.
 fn is_well(value: &Value<u64>, returned: bool) {
     let start = Instant::now();
     let (poisoned, count) = match value.lock() {
@@ -478,101 +493,76 @@ fn is_well(value: &Value<u64>, returned: bool) {
     assert_eq!(value.get(), count);
     value.set(7);
     value.clear_poison();
-    let again = Process::new(|value: &Value<u64>| *value.lock().unwrap(), (value,));
-    assert_eq!(ends(again.start().unwrap()), 7);
+    let other = Process::new(|value: &Value<u64>| *value.lock().unwrap(), (value,));
+    assert_eq!(ends(other.start().unwrap()), 7);
 }
 
-fn a_lock() {
-    every_point_of(|| {
+fn a_killed_owner_leaves_its_lock() {
+    kill_at_every_point(|| {
         let value = Value::new(0u64).unwrap();
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(counts, (&value, there)).start().unwrap();
+        let actor = counting(&value);
         let check = move |returned| is_well(&value, returned);
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-fn a_lock_that_another_waits_for() {
-    every_point_of(|| {
+fn a_killed_owner_leaves_its_lock_to_one_that_waits() {
+    kill_at_every_point(|| {
         let value = Value::new(0u64).unwrap();
-        let (gate, there) = pipe().unwrap();
-        let waits = |value: &Value<u64>, there: Connection<(), ()>| {
-            there.send(()).unwrap();
-            // In and out, again and again, beside the one that is killed.
-            while !there.poll(Duration::ZERO).unwrap() {
+        let locks = |value: &Value<u64>, end: Connection<(), ()>| {
+            end.send(()).unwrap();
+            // Until the other end is closed.
+            while !end.poll(Duration::ZERO).unwrap() {
                 drop(value.lock());
             }
         };
-        let (other, its) = pipe::<(), ()>().unwrap();
-        let waiter = Process::new(waits, (&value, its))
-            .daemon(true)
-            .start()
-            .unwrap();
-        other.recv().unwrap();
-        let actor = Process::new(counts, (&value, there)).start().unwrap();
+        let (our_end, its_end) = pipe::<(), ()>().unwrap();
+        let neighbour = Process::new(locks, (&value, its_end)).daemon(true);
+        let neighbour = neighbour.start().unwrap();
+        our_end.recv().unwrap();
+        let actor = counting(&value);
         let check = move |returned: bool| {
-            drop(other);
-            ends(waiter);
+            drop(our_end);
+            ends(neighbour);
             is_well(&value, returned);
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-fn an_array_lock() {
-    every_point_of(|| {
+fn a_half_written_array_is_poisoned() {
+    kill_at_every_point(|| {
         let array = Array::new([0u8; 4]).unwrap();
-        let (gate, there) = pipe().unwrap();
         let fills = |array: &Array<u8>, gate: Connection<(), ()>| {
-            gate.send(()).unwrap();
-            gate.recv().unwrap();
-            stop();
-            for (x, n) in array.lock().unwrap().iter_mut().zip(1..) {
-                *x = n;
-            }
-            stop();
+            act(&gate, || {
+                for (x, n) in array.lock().unwrap().iter_mut().zip(1..) {
+                    *x = n;
+                }
+            });
         };
-        let actor = Process::new(fills, (&array, there)).start().unwrap();
+        let actor = Actor::start(|gate| Process::new(fills, (&array, gate)));
         let check = move |returned: bool| {
             let (poisoned, now) = match array.lock() {
                 Ok(guard) => (false, guard.to_vec()),
                 Err(poison) => (true, poison.into_inner().to_vec()),
             };
-            // Half filled is what poison is there to tell.
-            let whole = now == [1, 2, 3, 4];
+            // An array that is partly written has to be poisoned.
+            let is_whole = now == [1, 2, 3, 4];
             assert!(
-                whole || poisoned || now == [0; 4],
+                is_whole || poisoned || now == [0; 4],
                 "{now:?} and not poisoned"
             );
-            assert!(!returned || whole && !poisoned);
+            assert!(!returned || is_whole && !poisoned);
             assert_eq!(array.to_vec(), now);
             array.set(0, 9);
             assert_eq!(array.get(0), 9);
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-/// A queue whose ring is as small as it can be, and full but for less than an
-/// item; what is in it wraps around the end. Its items are `first..=last`.
+/// A queue whose ring has the smallest size and no room for another item, and
+/// whose items wrap around the end of the ring. They are `first..=last`.
 fn full_ring() -> (Queue<Item>, u64, u64) {
     let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 4096, hard).unwrap();
@@ -592,21 +582,10 @@ fn full_ring() -> (Queue<Item>, u64, u64) {
     (queue, 3, last)
 }
 
-fn puts_another(queue: &Queue<Item>, n: u64, gate: Connection<(), ()>) {
-    gate.send(()).unwrap();
-    gate.recv().unwrap();
-    let item = item(n);
-    stop();
-    queue.put(item).unwrap();
-    stop();
-}
-
-fn a_put_that_makes_the_queue_larger() {
-    every_point_of(|| {
+fn a_put_killed_as_it_grows_the_queue_loses_no_item() {
+    kill_at_every_point(|| {
         let (queue, first, last) = full_ring();
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts_another, (&queue, last + 1, there));
-        let actor = actor.start().unwrap();
+        let actor = putting(&queue, last + 1);
         let check = move |returned: bool| {
             let left = drain(&queue);
             assert!(
@@ -615,20 +594,14 @@ fn a_put_that_makes_the_queue_larger() {
                 "{left:?}"
             );
         };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(|| ()),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check)
     });
 }
 
-/// Far more than each of the calls waits that promise not to wait for long.
+/// The limit for a call that does not wait for long: far more than it needs.
 const AT_MOST: Duration = Duration::from_millis(1_500);
 
-/// Makes a call that promises not to wait for long.
+/// Makes a call that does not wait for long.
 fn soon<R>(what: &str, call: impl FnOnce() -> R) -> R {
     let start = Instant::now();
     let result = call();
@@ -637,7 +610,7 @@ fn soon<R>(what: &str, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What was put and got beside a stopped process.
+/// The items that were put and got while the actor was stopped.
 #[derive(Default)]
 struct Beside {
     put: Vec<u64>,
@@ -646,53 +619,62 @@ struct Beside {
 
 const BRIEF: Duration = Duration::from_millis(20);
 
-/// All that may not wait for long for a process that is stopped.
-fn look_at(queue: &Queue<Item>, beside: &Rc<RefCell<Beside>>) -> Box<dyn FnOnce()> {
-    let (queue, beside) = (queue.clone(), beside.clone());
-    Box::new(move || {
-        let mut beside = beside.borrow_mut();
-        let before = soon("len", || queue.len());
-        let counts = || {
-            let empty = soon("is_empty", || queue.is_empty());
-            let text = soon("Debug", || format!("{queue:?}"));
-            let len = soon("len", || queue.len());
-            soon("is_full", || queue.is_full());
-            assert_eq!(empty, len == 0);
-            assert!(text.contains(&len.to_string()), "{text}");
-            len
-        };
-        assert_eq!(counts(), before);
-        match soon("try_put", || queue.try_put(item(50))) {
-            Ok(()) => beside.put.push(50),
-            Err(error) => assert!(matches!(error, Error::Full), "{error:?}"),
-        }
-        match soon("put_timeout", || queue.put_timeout(item(51), BRIEF)) {
-            Ok(()) => beside.put.push(51),
-            Err(error) => assert!(matches!(error, Error::Timeout), "{error:?}"),
-        }
-        match soon("try_get", || queue.try_get()) {
-            Ok(got) => beside.got.push(got.0),
-            Err(error) => assert!(matches!(error, Error::Empty), "{error:?}"),
-        }
-        match soon("get_timeout", || queue.get_timeout(BRIEF)) {
-            Ok(got) => beside.got.push(got.0),
-            Err(error) => assert!(matches!(error, Error::Timeout), "{error:?}"),
-        }
-        // Exact, beside a stopped process too.
-        assert_eq!(
-            counts() + beside.got.len(),
-            before + beside.put.len(),
-            "{:?} put, {:?} got",
-            beside.put,
-            beside.got
-        );
-        soon("drop", || drop(queue));
-    })
+/// A scene in which every method of the queue is called while the actor is
+/// stopped. There are the items `before`, of which the actor may get the
+/// `actors`, and the actor may put those of the `actors` that are not there.
+fn beside_a_stopped(queue: Queue<Item>, actor: Actor, before: Vec<u64>, actors: Vec<u64>) -> Scene {
+    let beside = Rc::<RefCell<Beside>>::default();
+    let look = {
+        let (queue, beside) = (queue.clone(), beside.clone());
+        move || call_all_methods(queue, &mut beside.borrow_mut())
+    };
+    let check = move |_| account(&queue, &beside.borrow(), before, &actors);
+    Scene::new(actor, check).look(look)
 }
 
-/// What is left, and what was got before, is what there was and what was put.
-/// The actor's own item may be missing, and an item that it got.
-fn account(queue: &Queue<Item>, beside: &Beside, before: Vec<u64>, optional: &[u64]) {
+/// Calls every method that must not wait for long for a stopped process.
+fn call_all_methods(queue: Queue<Item>, beside: &mut Beside) {
+    let before = soon("len", || queue.len());
+    let counts = || {
+        let empty = soon("is_empty", || queue.is_empty());
+        let text = soon("Debug", || format!("{queue:?}"));
+        let len = soon("len", || queue.len());
+        soon("is_full", || queue.is_full());
+        assert_eq!(empty, len == 0);
+        assert!(text.contains(&len.to_string()), "{text}");
+        len
+    };
+    assert_eq!(counts(), before);
+    match soon("try_put", || queue.try_put(item(50))) {
+        Ok(()) => beside.put.push(50),
+        Err(error) => assert!(matches!(error, Error::Full), "{error:?}"),
+    }
+    match soon("put_timeout", || queue.put_timeout(item(51), BRIEF)) {
+        Ok(()) => beside.put.push(51),
+        Err(error) => assert!(matches!(error, Error::Timeout), "{error:?}"),
+    }
+    match soon("try_get", || queue.try_get()) {
+        Ok(got) => beside.got.push(got.0),
+        Err(error) => assert!(matches!(error, Error::Empty), "{error:?}"),
+    }
+    match soon("get_timeout", || queue.get_timeout(BRIEF)) {
+        Ok(got) => beside.got.push(got.0),
+        Err(error) => assert!(matches!(error, Error::Timeout), "{error:?}"),
+    }
+    // The count is exact although a process is stopped in a call.
+    assert_eq!(
+        counts() + beside.got.len(),
+        before + beside.put.len(),
+        "{:?} put, {:?} got",
+        beside.put,
+        beside.got
+    );
+    soon("drop", || drop(queue));
+}
+
+/// Checks that the items left and the items got are those that there were
+/// `before` and those that were put, but for `actors`, which may be missing.
+fn account(queue: &Queue<Item>, beside: &Beside, before: Vec<u64>, actors: &[u64]) {
     let mut all = beside.got.clone();
     all.extend(drain(queue));
     let mut expected = before;
@@ -701,120 +683,63 @@ fn account(queue: &Queue<Item>, beside: &Beside, before: Vec<u64>, optional: &[u
     expected.sort_unstable();
     let without = |list: &[u64]| {
         let mut list = list.to_vec();
-        list.retain(|n| !optional.contains(n));
+        list.retain(|n| !actors.contains(n));
         list
     };
     assert_eq!(without(&all), without(&expected));
-    assert!(all.is_sorted_by(|a, b| a < b), "doubled: {all:?}");
+    assert!(
+        all.is_sorted_by(|a, b| a < b),
+        "an item came twice: {all:?}"
+    );
 }
 
-fn nobody_waits_for_a_stopped_put() {
-    every_point_of(|| {
+fn no_call_waits_long_for_a_stopped_put() {
+    kill_at_every_point(|| {
         let queue = queue_of(2, 0);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts, (&queue, there)).start().unwrap();
-        let beside = Rc::<RefCell<Beside>>::default();
-        let look = look_at(&queue, &beside);
-        let check = move |_| account(&queue, &beside.borrow(), vec![1, 2], &[3]);
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look,
-            check: Box::new(check),
-        }
+        let actor = putting(&queue, 3);
+        beside_a_stopped(queue, actor, vec![1, 2], vec![3])
     });
 }
 
-fn nobody_waits_for_a_stopped_put_that_waited_for_room() {
-    every_point_of(|| {
+fn no_call_waits_long_for_a_stopped_put_that_waited_for_room() {
+    kill_at_every_point(|| {
         let queue = queue_of(2, 2);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts, (&queue, there)).start().unwrap();
-        let unblock = {
-            let queue = queue.clone();
-            move || assert_eq!(queue.get_timeout(LONG).unwrap(), item(1))
-        };
-        let beside = Rc::<RefCell<Beside>>::default();
-        let look = look_at(&queue, &beside);
-        let check = move |_| account(&queue, &beside.borrow(), vec![2], &[1, 3]);
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(unblock),
-            look,
-            check: Box::new(check),
-        }
+        let actor = putting(&queue, 3);
+        let unblock = gets_the_first(&queue);
+        // Item 1 is the one that is got to make room.
+        beside_a_stopped(queue, actor, vec![2], vec![1, 3]).unblock(unblock)
     });
 }
 
-fn nobody_waits_for_a_stopped_put_that_makes_the_queue_larger() {
-    every_point_of(|| {
+fn no_call_waits_long_for_a_stopped_put_that_grows_the_queue() {
+    kill_at_every_point(|| {
         let (queue, first, last) = full_ring();
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(puts_another, (&queue, last + 1, there));
-        let actor = actor.start().unwrap();
-        let beside = Rc::<RefCell<Beside>>::default();
-        let look = look_at(&queue, &beside);
-        let check = move |_| {
-            let before = (first..=last).collect();
-            account(&queue, &beside.borrow(), before, &[last + 1]);
-        };
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look,
-            check: Box::new(check),
-        }
+        let actor = putting(&queue, last + 1);
+        beside_a_stopped(queue, actor, (first..=last).collect(), vec![last + 1])
     });
 }
 
-fn nobody_waits_for_a_stopped_get() {
-    every_point_of(|| {
+fn no_call_waits_long_for_a_stopped_get() {
+    kill_at_every_point(|| {
         let queue = queue_of(3, 5);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(gets, (&queue, there)).start().unwrap();
-        let beside = Rc::<RefCell<Beside>>::default();
-        let look = look_at(&queue, &beside);
-        let check = move |_| account(&queue, &beside.borrow(), vec![1, 2, 3], &[1]);
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look,
-            check: Box::new(check),
-        }
+        let actor = getting(&queue);
+        beside_a_stopped(queue, actor, vec![1, 2, 3], vec![1])
     });
 }
 
-fn nobody_waits_for_a_stopped_get_that_waited_for_an_item() {
-    every_point_of(|| {
+fn no_call_waits_long_for_a_stopped_get_that_waited_for_an_item() {
+    kill_at_every_point(|| {
         let queue = queue_of(0, 0);
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(gets, (&queue, there)).start().unwrap();
-        let unblock = {
-            let queue = queue.clone();
-            move || queue.put_timeout(item(1), LONG).unwrap()
-        };
-        let beside = Rc::<RefCell<Beside>>::default();
-        let look = look_at(&queue, &beside);
-        let check = move |_| account(&queue, &beside.borrow(), vec![], &[1]);
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(unblock),
-            look,
-            check: Box::new(check),
-        }
+        let actor = getting(&queue);
+        let unblock = puts_the_first(&queue);
+        beside_a_stopped(queue, actor, vec![], vec![1]).unblock(unblock)
     });
 }
 
-fn nobody_waits_for_a_stopped_holder_of_a_lock() {
-    every_point_of(|| {
+fn no_call_waits_long_for_a_stopped_holder_of_a_lock() {
+    kill_at_every_point(|| {
         let value = Value::new(0u64).unwrap();
-        let (gate, there) = pipe().unwrap();
-        let actor = Process::new(counts, (&value, there)).start().unwrap();
+        let actor = counting(&value);
         let look = {
             let value = value.clone();
             move || {
@@ -822,12 +747,12 @@ fn nobody_waits_for_a_stopped_holder_of_a_lock() {
                 let free = match soon("try_lock", || value.try_lock()) {
                     Ok(guard) => Some(*guard),
                     Err(TryLockError::WouldBlock) => None,
-                    Err(TryLockError::Poisoned(_)) => panic!("nobody has died"),
+                    Err(TryLockError::Poisoned(_)) => panic!("no owner has died"),
                 };
                 let timed = match soon("lock_timeout", || value.lock_timeout(BRIEF)) {
                     Ok(guard) => Some(*guard),
                     Err(TryLockError::WouldBlock) => None,
-                    Err(TryLockError::Poisoned(_)) => panic!("nobody has died"),
+                    Err(TryLockError::Poisoned(_)) => panic!("no owner has died"),
                 };
                 assert_eq!(free, timed);
                 match free {
@@ -840,12 +765,6 @@ fn nobody_waits_for_a_stopped_holder_of_a_lock() {
             }
         };
         let check = move |returned| is_well(&value, returned);
-        Scene {
-            actor,
-            gate,
-            unblock: Box::new(|| ()),
-            look: Box::new(look),
-            check: Box::new(check),
-        }
+        Scene::new(actor, check).look(look)
     });
 }

@@ -1,4 +1,5 @@
-//! Pool: results in order, one task's failure its own, an end that comes.
+//! Pool: every method returns the right results in the right order, a failing
+//! task fails alone, and a pool always ends.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader};
@@ -21,25 +22,25 @@ use crate::harness::{MARK, act_by_default, children, itself, reap_orphans, share
 
 pub const TESTS: &[(&str, fn())] = named![
     map_gives_results_in_input_order,
-    any_chunk_size_gives_the_same,
+    any_chunk_size_gives_the_same_results,
     apply_and_starmap_pass_every_argument,
-    the_async_forms_give_the_same,
-    imap_is_in_order_and_imap_unordered_is_whole,
-    imap_unordered_gives_what_is_done_first,
+    the_async_methods_give_the_same_results,
+    imap_yields_in_order_and_imap_unordered_yields_all,
+    imap_unordered_yields_what_is_done_first,
     empty_input_is_an_empty_result,
     imap_reads_an_infinite_iterator_in_bounded_memory,
-    an_imap_may_be_left_half_way,
-    an_input_that_panics_half_way_panics_the_caller_alone,
+    an_imap_may_be_dropped_early,
+    a_panic_of_the_input_iterator_reaches_only_the_caller,
     workers_work_at_the_same_time,
-    arguments_and_results_of_a_mib_cross,
+    arguments_and_results_of_a_mib_arrive_whole,
     an_initializer_runs_in_every_worker_with_handles,
     max_tasks_per_child_replaces_workers,
     close_lets_what_was_submitted_finish,
-    a_pool_that_is_closed_or_terminated_takes_nothing,
+    a_closed_or_terminated_pool_takes_no_tasks,
     join_waits_for_every_worker,
     terminate_with_ten_thousand_tasks_waiting_ends_at_once,
     dropping_a_pool_terminates_it,
-    a_result_that_nobody_waits_for_is_no_trouble,
+    a_result_may_be_dropped_before_it_has_come,
     every_wait_has_a_timeout,
     a_task_that_panics_fails_alone,
     a_task_that_exits_with_0_fails_alone,
@@ -48,14 +49,14 @@ pub const TESTS: &[(&str, fn())] = named![
     a_task_killed_by_sigkill_fails_alone,
     a_task_killed_by_sigsegv_fails_alone,
     a_task_whose_stack_overflows_fails_alone,
-    a_task_whose_argument_is_not_decoded_fails_alone,
-    a_task_whose_result_is_not_encoded_fails_alone,
-    a_task_whose_result_is_not_decoded_fails_alone,
-    a_task_whose_argument_is_not_encoded_is_refused,
-    a_map_whose_task_panics_does_the_others,
-    a_map_whose_task_dies_does_the_others,
-    an_imap_gives_the_results_around_a_failure,
-    a_worker_killed_while_idle_is_not_noticed,
+    a_task_whose_argument_cannot_be_decoded_fails_alone,
+    a_task_whose_result_cannot_be_encoded_fails_alone,
+    a_task_whose_result_cannot_be_decoded_fails_alone,
+    a_task_whose_argument_cannot_be_encoded_is_rejected,
+    a_map_runs_all_other_chunks_if_a_call_panics,
+    a_map_runs_all_other_chunks_if_a_worker_dies,
+    an_imap_goes_on_after_a_failure,
+    a_worker_killed_while_idle_fails_no_task,
     all_workers_killed_at_once_are_replaced,
     workers_may_kill_each_other,
     an_initializer_that_fails_is_an_error_at_build,
@@ -67,15 +68,15 @@ pub const TESTS: &[(&str, fn())] = named![
     ctrl_c_ends_a_program_with_its_pool,
     sigterm_ends_a_program_with_its_pool,
     threads_may_share_a_pool,
-    no_workers_are_refused,
+    a_pool_of_0_workers_or_0_tasks_is_rejected,
 ];
 
 pub const PROGRAMS: &[(&str, fn())] = named![busy_program, workers_die_at_their_start];
 
-const LONG: Duration = Duration::from_secs(30);
-const SHORT: Duration = Duration::from_millis(50);
+pub const LONG: Duration = Duration::from_secs(30);
+pub const SHORT: Duration = Duration::from_millis(50);
 
-fn square(n: i64) -> i64 {
+pub fn square(n: i64) -> i64 {
     n * n
 }
 
@@ -87,8 +88,8 @@ fn add(a: i64, b: i64) -> i64 {
     a + b
 }
 
-/// A hundred good tasks, as after every fault.
-fn is_well(pool: &Pool) {
+/// Checks that the pool still works, as it has to after every fault.
+pub fn is_well(pool: &Pool) {
     assert_eq!(pool.map(square, 0..100).unwrap(), squares(100));
 }
 
@@ -99,7 +100,7 @@ fn map_gives_results_in_input_order() {
         [1, 4, 9, 16, 25]
     );
     assert_eq!(pool.map(square, 0..5_000).unwrap(), squares(5_000));
-    // The later ones are done first.
+    // The last task is done first.
     let slow_first = |n: u64| {
         thread::sleep(Duration::from_millis(40 - 10 * n));
         n
@@ -107,7 +108,7 @@ fn map_gives_results_in_input_order() {
     assert_eq!(pool.map_chunked(slow_first, 0..4, 1).unwrap(), [0, 1, 2, 3]);
 }
 
-fn any_chunk_size_gives_the_same() {
+fn any_chunk_size_gives_the_same_results() {
     let pool = Pool::new(3).unwrap();
     for chunk in [1, 2, 3, 7, 25, 99, 100, 101, usize::MAX] {
         assert_eq!(
@@ -116,10 +117,8 @@ fn any_chunk_size_gives_the_same() {
             "{chunk}"
         );
     }
-    let nothing = panic::catch_unwind(panic::AssertUnwindSafe(|| {
-        pool.map_chunked(square, 0..9, 0)
-    }));
-    assert!(!matches!(nothing, Ok(Ok(ref results)) if *results != squares(9)));
+    let error = pool.map_chunked(square, 0..9, 0).unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
     is_well(&pool);
 }
 
@@ -138,7 +137,7 @@ fn apply_and_starmap_pass_every_argument() {
     assert_eq!(pool.starmap(add, [(1, 2), (3, 4)]).unwrap(), [3, 7]);
 }
 
-fn the_async_forms_give_the_same() {
+fn the_async_methods_give_the_same_results() {
     let pool = Pool::new(2).unwrap();
     let one = pool.apply_async(square, (3,)).unwrap();
     let many = pool.map_async(square, 0..100).unwrap();
@@ -152,7 +151,7 @@ fn the_async_forms_give_the_same() {
     );
 }
 
-fn imap_is_in_order_and_imap_unordered_is_whole() {
+fn imap_yields_in_order_and_imap_unordered_yields_all() {
     let pool = Pool::new(3).unwrap();
     let ordered: Result<Vec<_>, _> = pool.imap(square, 0..1_000).collect();
     assert_eq!(ordered.unwrap(), squares(1_000));
@@ -162,13 +161,8 @@ fn imap_is_in_order_and_imap_unordered_is_whole() {
     assert_eq!(unordered, squares(1_000));
 }
 
-fn imap_unordered_gives_what_is_done_first() {
-    let gate = Queue::<()>::new().unwrap();
-    let pool = Pool::builder()
-        .processes(2)
-        .initializer(keep_gate, (gate.clone(),))
-        .build()
-        .unwrap();
+fn imap_unordered_yields_what_is_done_first() {
+    let (pool, gate) = with_gate(2);
     let first_waits = |n: u32| {
         if n == 0 {
             GATE.get().unwrap().get().unwrap();
@@ -183,10 +177,20 @@ fn imap_unordered_gives_what_is_done_first() {
     assert!(results.next().is_none());
 }
 
-static GATE: OnceLock<Queue<()>> = OnceLock::new();
+/// The queue in which a worker's tasks wait, or by which they are counted.
+pub static GATE: OnceLock<Queue<()>> = OnceLock::new();
 
 fn keep_gate(gate: Queue<()>) {
     GATE.set(gate).unwrap();
+}
+
+/// A pool whose workers have the gate, and the gate.
+pub fn with_gate(processes: usize) -> (Pool, Queue<()>) {
+    let gate = Queue::new().unwrap();
+    let pool = Pool::builder()
+        .processes(processes)
+        .initializer(keep_gate, (gate.clone(),));
+    (pool.build().unwrap(), gate)
 }
 
 fn empty_input_is_an_empty_result() {
@@ -225,7 +229,7 @@ fn imap_reads_an_infinite_iterator_in_bounded_memory() {
     is_well(&pool);
 }
 
-fn an_imap_may_be_left_half_way() {
+fn an_imap_may_be_dropped_early() {
     let pool = Pool::new(2).unwrap();
     for _ in 0..10 {
         let mut results = pool.imap(square, 0..);
@@ -236,7 +240,7 @@ fn an_imap_may_be_left_half_way() {
     is_well(&pool);
 }
 
-fn an_input_that_panics_half_way_panics_the_caller_alone() {
+fn a_panic_of_the_input_iterator_reaches_only_the_caller() {
     let pool = Pool::new(2).unwrap();
     let broken = || {
         (0..100).inspect(|&n: &i64| {
@@ -245,27 +249,22 @@ fn an_input_that_panics_half_way_panics_the_caller_alone() {
             }
         })
     };
-    let said = |act: &dyn Fn()| {
+    let panics = |act: &dyn Fn()| {
         let panic = panic::catch_unwind(panic::AssertUnwindSafe(act)).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"the input broke"));
     };
-    said(&|| drop(pool.map(square, broken())));
-    said(&|| drop(pool.map_chunked(square, broken(), 7)));
-    said(&|| drop(pool.map_async(square, broken())));
-    said(&|| drop(pool.starmap(add, broken().map(|n| (n, n)))));
-    said(&|| pool.imap(square, broken()).for_each(drop));
-    said(&|| pool.imap_unordered(square, broken()).for_each(drop));
+    panics(&|| drop(pool.map(square, broken())));
+    panics(&|| drop(pool.map_chunked(square, broken(), 7)));
+    panics(&|| drop(pool.map_async(square, broken())));
+    panics(&|| drop(pool.starmap(add, broken().map(|n| (n, n)))));
+    panics(&|| pool.imap(square, broken()).for_each(drop));
+    panics(&|| pool.imap_unordered(square, broken()).for_each(drop));
     is_well(&pool);
 }
 
 fn workers_work_at_the_same_time() {
-    // Each of the four waits until all four have come.
-    let come = Queue::<()>::new().unwrap();
-    let pool = Pool::builder()
-        .processes(4)
-        .initializer(keep_gate, (come,))
-        .build()
-        .unwrap();
+    let (pool, _gate) = with_gate(4);
+    // Each of the four tasks returns only when all four have begun.
     let meet = |_: u8| {
         let gate = GATE.get().unwrap();
         gate.put(()).unwrap();
@@ -274,7 +273,7 @@ fn workers_work_at_the_same_time() {
     assert_eq!(pool.map_chunked(meet, 0..4, 1).unwrap(), [true; 4]);
 }
 
-fn arguments_and_results_of_a_mib_cross() {
+fn arguments_and_results_of_a_mib_arrive_whole() {
     let pool = Pool::new(2).unwrap();
     let inverts = |bytes: Vec<u8>| bytes.into_iter().map(|byte| !byte).collect::<Vec<_>>();
     let results = pool.map(inverts, (0..4).map(|n| vec![n; 1 << 20])).unwrap();
@@ -283,15 +282,16 @@ fn arguments_and_results_of_a_mib_cross() {
     }
 }
 
+/// How often each task was run.
 static LEDGER: OnceLock<Array<u32>> = OnceLock::new();
 
 fn keep_ledger(ledger: Array<u32>, starts: &Value<u32>) {
     LEDGER.set(ledger).unwrap();
-    // A worker may be killed here, and that is not what is tested.
+    // A test may kill a worker that holds this lock.
     *starts.lock().unwrap_or_else(PoisonError::into_inner) += 1;
 }
 
-/// Counts its run in the ledger.
+/// Counts in the ledger that task `n` was run.
 fn enter(n: usize) {
     LEDGER.get().unwrap().lock().unwrap()[n] += 1;
 }
@@ -347,8 +347,8 @@ fn close_lets_what_was_submitted_finish() {
     assert_eq!(results.get().unwrap(), squares(100));
 }
 
-fn a_pool_that_is_closed_or_terminated_takes_nothing() {
-    fn refused<T>(result: Result<T, Error>) {
+fn a_closed_or_terminated_pool_takes_no_tasks() {
+    fn is_rejected<T>(result: Result<T, Error>) {
         assert!(matches!(
             result.err(),
             Some(Error::Closed | Error::Terminated)
@@ -357,11 +357,11 @@ fn a_pool_that_is_closed_or_terminated_takes_nothing() {
     for end in [Pool::close, Pool::terminate] {
         let pool = Pool::new(2).unwrap();
         end(&pool);
-        refused(pool.apply(square, (1,)));
-        refused(pool.map(square, 0..3));
-        refused(pool.apply_async(square, (1,)));
-        refused(pool.map_async(square, 0..3));
-        refused(pool.imap(square, 0..3).next().unwrap());
+        is_rejected(pool.apply(square, (1,)));
+        is_rejected(pool.map(square, 0..3));
+        is_rejected(pool.apply_async(square, (1,)));
+        is_rejected(pool.map_async(square, 0..3));
+        is_rejected(pool.imap(square, 0..3).next().unwrap());
         end(&pool);
         pool.join().unwrap();
         pool.terminate();
@@ -378,7 +378,7 @@ fn join_waits_for_every_worker() {
     drop(pool);
 }
 
-fn spins(_: u64) {
+pub fn spins(_: u64) {
     loop {
         hint::spin_loop();
     }
@@ -417,25 +417,23 @@ fn dropping_a_pool_terminates_it() {
     assert!(matches!(results.get_timeout(LONG), Err(Error::Terminated)));
 }
 
-fn a_result_that_nobody_waits_for_is_no_trouble() {
+fn a_result_may_be_dropped_before_it_has_come() {
     let pool = Pool::new(2).unwrap();
     for n in 0..100 {
         drop(pool.apply_async(square, (n,)).unwrap());
     }
     drop(
-        pool.map_async(|_: i64| -> i64 { panic!("unheard") }, 0..3)
-            .unwrap(),
+        pool.map_async(
+            |_: i64| -> i64 { panic!("no one waits for this result") },
+            0..3,
+        )
+        .unwrap(),
     );
     is_well(&pool);
 }
 
 fn every_wait_has_a_timeout() {
-    let gate = Queue::<()>::new().unwrap();
-    let pool = Pool::builder()
-        .processes(1)
-        .initializer(keep_gate, (gate.clone(),))
-        .build()
-        .unwrap();
+    let (pool, gate) = with_gate(1);
     let waits = |_: u8| GATE.get().unwrap().get().unwrap();
     let one = pool.apply_async(waits, (0,)).unwrap();
     let many = pool.map_async(waits, 0..2).unwrap();
@@ -471,7 +469,7 @@ enum Fault {
     UndecodableResult,
 }
 
-/// When the last death was about to happen, on the clock all processes share.
+/// When the task was about to fail, on the clock that all processes share.
 static DEATH: OnceLock<Value<u64>> = OnceLock::new();
 
 fn keep_death(death: Value<u64>) {
@@ -491,25 +489,26 @@ fn faulty_square(fault: Option<Fault>, n: Fussy) -> Fussy {
         Fault::Panic => panic!("out of squares"),
         Fault::Exit(code) => process::exit(code),
         Fault::Abort => process::abort(),
-        // The first SIGSEGV meets Rust's own handler, which lets the next one
-        // through.
+        // The first SIGSEGV runs the handler of Rust's runtime, which restores
+        // the default action for the next one.
         Fault::Signal(signal) => loop {
             raise(Signal::try_from(signal).unwrap()).unwrap();
         },
         Fault::StackOverflow => Fussy(deepen(0) as i64),
-        Fault::Argument => unreachable!("it was to fail before"),
+        Fault::Argument => unreachable!("the argument cannot be decoded"),
         Fault::UnencodableResult => Fussy(UNENCODABLE),
         Fault::UndecodableResult => Fussy(UNDECODABLE),
     }
 }
 
-#[expect(unconditional_recursion, reason = "the stack is to overflow")]
+#[expect(unconditional_recursion, reason = "it overflows the stack")]
 fn deepen(depth: u64) -> u64 {
     let page = hint::black_box([depth; 512]);
     deepen(depth + 1) + page[511]
 }
 
-/// One task out of many does this, and only that one fails, as `expected`.
+/// Checks that one task out of many that has this fault fails as `expected`, soon
+/// after it if the worker died, and that no other task fails.
 fn fails_alone(fault: Fault, expected: fn(&Error) -> bool) {
     const BAD: i64 = 17;
     let death = Value::new(0).unwrap();
@@ -534,11 +533,11 @@ fn fails_alone(fault: Fault, expected: fn(&Error) -> bool) {
     let error = bad.get_timeout(LONG).unwrap_err();
     let late = Duration::from_nanos(now() - death.get());
     assert!(expected(&error), "{error:?}");
-    // The panic's backtrace, with its line numbers, takes its time.
+    // Not for a panic, because it takes long to resolve its backtrace.
     let died = matches!(error, Error::Killed { .. } | Error::Exited { .. });
     assert!(
         !died || late < Duration::from_millis(100),
-        "told after {late:?}"
+        "noticed after {late:?}"
     );
 
     let good: Vec<_> = results
@@ -548,7 +547,11 @@ fn fails_alone(fault: Fault, expected: fn(&Error) -> bool) {
     let expected: Vec<_> = (0..50).filter(|&n| n != BAD).map(square).collect();
     assert_eq!(good, expected);
     is_well(&pool);
-    assert_eq!(children(process::id()).len(), 3, "it was to be replaced");
+    assert_eq!(
+        children(process::id()).len(),
+        3,
+        "a dead worker is replaced"
+    );
 }
 
 fn a_task_that_panics_fails_alone() {
@@ -591,29 +594,29 @@ fn a_task_killed_by_sigsegv_fails_alone() {
 }
 
 fn a_task_whose_stack_overflows_fails_alone() {
-    // Rust says so on stderr and aborts.
+    // Rust's runtime prints a message and aborts.
     fails_alone(Fault::StackOverflow, |error| {
         matches!(error, Error::Killed { signal: 6, .. })
     });
 }
 
-fn a_task_whose_argument_is_not_decoded_fails_alone() {
+fn a_task_whose_argument_cannot_be_decoded_fails_alone() {
     fails_alone(Fault::Argument, |error| matches!(error, Error::Decode(_)));
 }
 
-fn a_task_whose_result_is_not_encoded_fails_alone() {
+fn a_task_whose_result_cannot_be_encoded_fails_alone() {
     fails_alone(Fault::UnencodableResult, |error| {
         matches!(error, Error::Encode(_))
     });
 }
 
-fn a_task_whose_result_is_not_decoded_fails_alone() {
+fn a_task_whose_result_cannot_be_decoded_fails_alone() {
     fails_alone(Fault::UndecodableResult, |error| {
         matches!(error, Error::Decode(_))
     });
 }
 
-fn a_task_whose_argument_is_not_encoded_is_refused() {
+fn a_task_whose_argument_cannot_be_encoded_is_rejected() {
     let pool = Pool::new(2).unwrap();
     let same = |n: Fussy| n;
     assert!(matches!(
@@ -631,7 +634,7 @@ fn a_task_whose_argument_is_not_encoded_is_refused() {
     is_well(&pool);
 }
 
-/// The task that fails, in a ledger of a hundred.
+/// The task that fails, out of a hundred.
 const BAD: usize = 40;
 
 fn with_ledger(processes: usize) -> (Pool, Array<u32>) {
@@ -648,7 +651,7 @@ fn with_ledger(processes: usize) -> (Pool, Array<u32>) {
 
 fn enter_or_panic(n: usize) {
     enter(n);
-    assert_ne!(n, BAD, "the bad one");
+    assert_ne!(n, BAD, "this task fails");
 }
 
 fn enter_or_die(n: usize) {
@@ -658,18 +661,18 @@ fn enter_or_die(n: usize) {
     }
 }
 
-fn a_map_whose_task_panics_does_the_others() {
+fn a_map_runs_all_other_chunks_if_a_call_panics() {
     for chunk in [1, 7, 100] {
         let (pool, ledger) = with_ledger(3);
         let error = pool.map_chunked(enter_or_panic, 0..100, chunk).unwrap_err();
         assert!(matches!(error, Error::Panicked { .. }), "{error:?}");
         pool.close();
         pool.join().unwrap();
-        did_the_others(&ledger, chunk);
+        ran_the_others(&ledger, chunk);
     }
 }
 
-fn a_map_whose_task_dies_does_the_others() {
+fn a_map_runs_all_other_chunks_if_a_worker_dies() {
     for chunk in [1, 7, 100] {
         let (pool, ledger) = with_ledger(3);
         let error = pool.map_chunked(enter_or_die, 0..100, chunk).unwrap_err();
@@ -679,22 +682,24 @@ fn a_map_whose_task_dies_does_the_others() {
         );
         pool.close();
         pool.join().unwrap();
-        did_the_others(&ledger, chunk);
+        ran_the_others(&ledger, chunk);
     }
 }
 
-/// Each task outside the bad one's chunk was done once, and none twice.
-fn did_the_others(ledger: &Array<u32>, chunk: usize) {
+/// Checks that each call was run once, but for those after the bad one in its
+/// chunk, which were not.
+fn ran_the_others(ledger: &Array<u32>, chunk: usize) {
     for (n, times) in ledger.to_vec().into_iter().enumerate() {
-        let spoilt = n / chunk == BAD / chunk && n > BAD;
-        assert!(
-            times == 1 || times == 0 && spoilt,
-            "{n} of chunks of {chunk}: {times} times"
+        let is_skipped = n / chunk == BAD / chunk && n > BAD;
+        assert_eq!(
+            times,
+            u32::from(!is_skipped),
+            "call {n} in chunks of {chunk}"
         );
     }
 }
 
-fn an_imap_gives_the_results_around_a_failure() {
+fn an_imap_goes_on_after_a_failure() {
     let pool = Pool::new(3).unwrap();
     let dies_at_40 = |n: i64| {
         if n == 40 {
@@ -722,12 +727,12 @@ fn kill_all(pids: &[i32]) {
     }
 }
 
-fn a_worker_killed_while_idle_is_not_noticed() {
+fn a_worker_killed_while_idle_fails_no_task() {
     let pool = Pool::new(2).unwrap();
     for _ in 0..10 {
         is_well(&pool);
         kill_all(&children(process::id())[..1]);
-        // Whether its death has been seen yet or not.
+        // The pool may have noticed the death or not.
         assert_eq!(pool.apply(square, (3,)).unwrap(), 9);
     }
     let pool = Pool::new(1).unwrap();
@@ -748,7 +753,7 @@ fn all_workers_killed_at_once_are_replaced() {
         pool.map(enter, 0..100).unwrap();
         assert_eq!(ledger.to_vec(), [round; 100]);
     }
-    // In the middle of tasks: some fail, the rest is right, nobody hangs.
+    // While tasks run: at most one fails for each worker.
     let slowly = |n: i64| {
         thread::sleep(Duration::from_millis(2));
         n * n
@@ -778,7 +783,7 @@ fn workers_may_kill_each_other() {
         let siblings = children(nix::unistd::getppid().as_raw() as u32);
         if n % 10 == 0 {
             let sibling = siblings[n as usize / 10 % siblings.len()];
-            // It may have gone by itself.
+            // An error means that it has been killed already.
             _ = kill(Pid::from_raw(sibling), Signal::SIGKILL);
         }
         n * n
@@ -932,16 +937,11 @@ fn workers_ignore_sigint() {
 }
 
 fn busy_program() {
-    // A shell leaves SIGINT ignored in what it starts in the background.
+    // A shell starts background programs with SIGINT ignored.
     act_by_default(Signal::SIGINT);
     multiprocessing::init();
-    let begun = Queue::new().unwrap();
     let idle = Pool::new(2).unwrap();
-    let pool = Pool::builder()
-        .processes(2)
-        .initializer(keep_gate, (begun.clone(),))
-        .build()
-        .unwrap();
+    let (pool, begun) = with_gate(2);
     let spins = |n| {
         GATE.get().unwrap().put(()).unwrap();
         spins(n);
@@ -949,13 +949,13 @@ fn busy_program() {
     let spinning = pool.map_async(spins, 0..100).unwrap();
     (0..2).for_each(|_| begun.get().unwrap());
     println!("busy");
-    // As a program that is busy with its pool.
+    // It never returns.
     spinning.get().unwrap();
     drop(idle);
 }
 
-/// Ends a busy program by `signal`, sent to it alone or, as a terminal does, to
-/// it and all that it has started.
+/// Checks that a signal ends a program and all its workers. `send` sends it to the
+/// program alone, or to its process group, as a terminal does.
 fn ends_by(signal: Signal, send: fn(Pid, Signal) -> nix::Result<()>) {
     let mut program = itself("pool::busy_program")
         .process_group(0)
@@ -979,9 +979,9 @@ fn ends_by(signal: Signal, send: fn(Pid, Signal) -> nix::Result<()>) {
         start.elapsed()
     );
     assert_eq!(status.signal(), Some(signal as i32));
-    let mut words = String::new();
-    std::io::Read::read_to_string(&mut program.stderr.unwrap(), &mut words).unwrap();
-    assert_eq!(words, "", "the workers were to go quietly");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut program.stderr.unwrap(), &mut text).unwrap();
+    assert_eq!(text, "", "the workers print nothing");
 }
 
 fn ctrl_c_ends_a_program_with_its_pool() {
@@ -1007,7 +1007,7 @@ fn threads_may_share_a_pool() {
     });
 }
 
-fn no_workers_are_refused() {
+fn a_pool_of_0_workers_or_0_tasks_is_rejected() {
     assert!(matches!(Pool::new(0).err(), Some(Error::InvalidInput(_))));
     let pool = Pool::builder().max_tasks_per_child(0).build();
     assert!(matches!(pool.err(), Some(Error::InvalidInput(_))));

@@ -1,16 +1,16 @@
-//! Pool: what a task does to its process, a worker that is stopped, too little
-//! memory, and a parent that is not what it was.
+//! Pool: a task that changes its process, a worker that is stopped, a lack of
+//! memory or descriptors, and a parent that has forked or given up its privileges.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use std::{env, hint, panic, thread};
+use std::{env, panic, thread};
 
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -18,39 +18,40 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, raise, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, Uid, fork, geteuid, setuid};
 use serde::{Deserialize, Deserializer, Serialize};
-use shared::multiprocessing::{self, AsyncResult, Error, Pool, Queue};
+use shared::multiprocessing::{self, AsyncResult, Error, Pool};
 
 use crate::harness::{children, itself, reap_orphans, skip, within};
+use crate::pool::{GATE, LONG, SHORT, is_well, spins, square, with_gate};
 use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
     a_parent_that_gives_up_its_privileges_can_drop_its_pool,
     a_pool_drops_workers_that_are_stopped,
     a_task_may_close_all_descriptors,
-    no_file_of_a_task_is_written_to_in_place_of_a_descriptor_that_it_closed,
+    a_file_that_gets_the_number_of_a_closed_descriptor_is_not_written_to,
     a_worker_without_descriptors_ends_with_its_parent,
     a_task_may_change_its_process,
-    a_task_that_starts_another_program_in_its_place_fails_alone,
+    a_task_that_calls_exec_fails_alone,
     a_task_that_becomes_a_daemon_fails_alone,
-    a_task_that_forks_is_done_once,
-    a_killed_worker_is_said_to_have_ended_in_an_unknown_way_if_sigchld_is_ignored,
-    a_killed_worker_is_said_to_have_ended_in_an_unknown_way_beside_a_reaper,
-    a_forked_copy_of_a_pool_gives_errors_and_ends_no_worker,
+    a_task_that_forks_has_one_result,
+    the_error_of_a_killed_worker_says_unknown_if_sigchld_is_ignored,
+    the_error_of_a_killed_worker_is_true_beside_a_handler_that_reaps_all,
+    a_forked_copy_of_a_pool_returns_errors_and_ends_no_worker,
     an_argument_larger_than_the_memory_of_a_worker_is_an_error,
     results_larger_than_the_memory_of_the_parent_are_an_error,
     an_initializer_that_exits_with_0_is_an_error_at_build,
-    an_error_for_want_of_descriptors_names_the_limit,
-    workers_that_die_are_replaced_beside_those_that_have_done_their_tasks,
+    an_error_for_lack_of_descriptors_names_the_limit,
+    dead_workers_and_used_up_workers_are_both_replaced,
     a_task_goes_to_another_worker_if_its_worker_is_stopped,
-    a_task_of_a_stopped_worker_goes_to_another_while_others_come_and_go,
+    a_task_of_a_stopped_worker_goes_to_another_though_the_pool_is_busy,
     a_large_argument_goes_to_another_worker_if_its_worker_is_stopped,
-    nothing_but_the_result_of_a_stopped_worker_is_waited_for,
-    a_worker_that_is_stopped_as_it_ends_is_replaced,
-    a_pool_whose_workers_were_all_stopped_goes_on_with_them,
-    what_a_result_does_as_it_is_decoded_holds_nobody_up,
-    next_timeout_does_not_wait_for_many_items,
-    the_text_of_a_panic_that_a_task_caught_is_not_in_the_error_of_another,
-    the_costs_in_descriptors_and_threads_are_those_of_the_documentation,
+    no_call_waits_long_for_a_stopped_worker_except_for_its_result,
+    a_worker_that_is_stopped_as_it_exits_is_replaced,
+    a_pool_goes_on_when_all_its_stopped_workers_continue,
+    decoding_a_result_blocks_no_other_thread,
+    next_timeout_waits_for_one_slow_item_at_most,
+    the_message_of_a_caught_panic_is_not_in_a_later_error,
+    a_pool_has_as_many_descriptors_and_threads_as_its_docs_say,
 ];
 
 pub const PROGRAMS: &[(&str, fn())] = named![
@@ -59,26 +60,7 @@ pub const PROGRAMS: &[(&str, fn())] = named![
     has_little_memory,
 ];
 
-const LONG: Duration = Duration::from_secs(30);
-const SHORT: Duration = Duration::from_millis(50);
-
-fn square(n: i64) -> i64 {
-    n * n
-}
-
-/// A hundred good tasks, as after every fault.
-fn is_well(pool: &Pool) {
-    let squares: Vec<_> = (0..100).map(square).collect();
-    assert_eq!(pool.map(square, 0..100).unwrap(), squares);
-}
-
-fn spins(_: u64) {
-    loop {
-        hint::spin_loop();
-    }
-}
-
-/// Does something that must not take long.
+/// Calls `act`, which must not take long.
 fn at_once<R>(act: impl FnOnce() -> R) -> R {
     let start = Instant::now();
     let result = act();
@@ -92,20 +74,6 @@ fn succeeds(output: &Output) {
     assert!(output.status.success(), "{} {text}", output.status);
 }
 
-static GATE: OnceLock<Queue<()>> = OnceLock::new();
-
-fn keep_gate(gate: Queue<()>) {
-    GATE.set(gate).unwrap();
-}
-
-fn with_gate(processes: usize) -> (Pool, Queue<()>) {
-    let gate = Queue::new().unwrap();
-    let pool = Pool::builder()
-        .processes(processes)
-        .initializer(keep_gate, (gate.clone(),));
-    (pool.build().unwrap(), gate)
-}
-
 fn closes_all_and_waits() {
     closes_all(0);
     waits_at_gate();
@@ -115,9 +83,10 @@ fn waits_at_gate() {
     GATE.get().unwrap().get().unwrap();
 }
 
-/// Closes what a program does not know to be its own.
+/// Closes all descriptors but stdin, stdout and stderr, as a daemon does.
 fn closes_all(n: i64) -> i64 {
-    // SAFETY: this process goes on without the descriptors, as is to be shown.
+    // SAFETY: it closes descriptors that Rust objects own. The library promises
+    // that a worker works without them, and that is under test.
     assert_eq!(unsafe { libc::close_range(3, u32::MAX, 0) }, 0);
     n * n
 }
@@ -152,11 +121,12 @@ fn a_parent_that_gives_up_its_privileges_can_drop_its_pool() {
 fn gives_up_its_privileges() {
     multiprocessing::init();
     let pools = [(); 2].map(|()| Pool::new(2).unwrap());
-    // One worker is busy, one is idle, one is stopped.
+    // In the first pool one worker is busy and one idle; in the second one is
+    // stopped.
     let result = pools[0].apply_async(spins, (0,)).unwrap();
     let idle = Pool::new(1).unwrap();
     stop(&children(process::id())[2..3]);
-    // This one cannot be ended at all before its task is done.
+    // This worker can be ended in no way before its task returns.
     let (lost, gate) = with_gate(1);
     let held = lost.apply_async(closes_all_and_waits, ()).unwrap();
     let nobody = Uid::from_raw(12_345);
@@ -191,7 +161,7 @@ fn a_task_may_close_all_descriptors() {
     let workers = children(process::id());
     for n in 0..200 {
         let result = pool.apply_async(closes_all, (n,)).unwrap();
-        // The pool has gone to sleep when the task is done.
+        // With some of these delays the pool sleeps when the task returns.
         thread::sleep(Duration::from_micros(n as u64 % 5 * 100));
         assert_eq!(result.get_timeout(LONG).unwrap(), square(n));
     }
@@ -204,12 +174,12 @@ fn a_task_may_close_all_descriptors() {
         assert_eq!(at_once(|| result.get_timeout(LONG)).unwrap(), square(n));
     }
     is_well(&pool);
-    assert_eq!(children(process::id()), workers, "they are as good as new");
+    assert_eq!(children(process::id()), workers, "no worker was replaced");
     pool.close();
     at_once(|| pool.join()).unwrap();
 }
 
-fn no_file_of_a_task_is_written_to_in_place_of_a_descriptor_that_it_closed() {
+fn a_file_that_gets_the_number_of_a_closed_descriptor_is_not_written_to() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.file", process::id()));
     fs::write(&path, "mine").unwrap();
     let pool = Pool::new(1).unwrap();
@@ -226,7 +196,7 @@ fn no_file_of_a_task_is_written_to_in_place_of_a_descriptor_that_it_closed() {
     for _ in 0..20 {
         pool.apply(slowly, (2,)).unwrap();
     }
-    // As the worker ends, too.
+    // The worker must not write to it as it exits, either.
     pool.close();
     pool.join().unwrap();
     let text = fs::read(&path).unwrap();
@@ -265,7 +235,7 @@ fn a_worker_without_descriptors_ends_with_its_parent() {
 fn changes_its_process(how: u8) {
     match how {
         0 => env::set_current_dir("/").unwrap(),
-        // SAFETY: what is printed afterwards is lost, and nothing else.
+        // SAFETY: nothing but what is printed afterwards is lost.
         1 => assert_eq!(unsafe { libc::close(1) }, 0),
         2 => SigSet::all().thread_block().unwrap(),
         3 => setrlimit(Resource::RLIMIT_NOFILE, 0, 0).unwrap(),
@@ -288,7 +258,7 @@ fn a_task_may_change_its_process() {
     }
 }
 
-fn a_task_that_starts_another_program_in_its_place_fails_alone() {
+fn a_task_that_calls_exec_fails_alone() {
     let pool = Pool::new(2).unwrap();
     let becomes = || -> () { panic!("{}", Command::new("true").exec()) };
     for _ in 0..5 {
@@ -296,7 +266,7 @@ fn a_task_that_starts_another_program_in_its_place_fails_alone() {
         assert!(matches!(error, Error::Exited { code: 0, .. }), "{error:?}");
         is_well(&pool);
     }
-    // It ends with the pool, whatever it is by now.
+    // The other program ends with the pool, too.
     let becomes = || -> () { panic!("{}", Command::new("sleep").arg("1000").exec()) };
     let result = pool.apply_async(becomes, ()).unwrap();
     let sleeps = |pid: &i32| {
@@ -329,9 +299,9 @@ fn a_task_that_becomes_a_daemon_fails_alone() {
     reap_orphans();
 }
 
-fn a_task_that_forks_is_done_once() {
+fn a_task_that_forks_has_one_result() {
     let pool = Pool::new(2).unwrap();
-    // The copy comes out of the task before the worker does, or after it.
+    // The copy returns from the task before the worker, panics, or returns later.
     let forks_and = |n: i64| match (forks(), n % 3) {
         (ForkResult::Parent { child }, 0) => {
             waitpid(child, None).unwrap();
@@ -353,8 +323,8 @@ fn a_task_that_forks_is_done_once() {
     reap_orphans();
 }
 
-/// Kills workers, of whose end nobody can tell any more how it came.
-fn ends_in_an_unknown_way() {
+/// Kills workers while this process cannot learn how its children end.
+fn its_end_is_unknown() {
     let pool = Pool::new(2).unwrap();
     for _ in 0..5 {
         let killed = || raise(Signal::SIGKILL).unwrap();
@@ -374,20 +344,20 @@ fn ends_in_an_unknown_way() {
     at_once(|| drop(pool));
 }
 
-fn a_killed_worker_is_said_to_have_ended_in_an_unknown_way_if_sigchld_is_ignored() {
+fn the_error_of_a_killed_worker_says_unknown_if_sigchld_is_ignored() {
     // SAFETY: no handler runs.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
-    ends_in_an_unknown_way();
+    its_end_is_unknown();
 }
 
-fn a_killed_worker_is_said_to_have_ended_in_an_unknown_way_beside_a_reaper() {
-    // SAFETY: the handler only makes calls that a handler may make.
+fn the_error_of_a_killed_worker_is_true_beside_a_handler_that_reaps_all() {
+    // SAFETY: the handler makes only async-signal-safe calls.
     unsafe { signal(Signal::SIGCHLD, SigHandler::Handler(reaps_all)) }.unwrap();
     extern "C" fn reaps_all(_: i32) {
-        // SAFETY: no status is asked for.
+        // SAFETY: a null pointer asks for no status.
         while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
     }
-    // A worker that is seen first has its true end told.
+    // If the pool reaps the worker before the handler does, it knows how it ended.
     let pool = Pool::new(2).unwrap();
     for _ in 0..20 {
         let killed = || raise(Signal::SIGKILL).unwrap();
@@ -402,13 +372,14 @@ fn a_killed_worker_is_said_to_have_ended_in_an_unknown_way_beside_a_reaper() {
     at_once(|| drop(pool));
 }
 
-/// What a copy of this process does, in which nothing must fail.
+/// Runs `act` in a copy of this process and exits, with 0 if it did not panic.
 fn exits_after(act: impl FnOnce()) -> ! {
     let outcome = panic::catch_unwind(panic::AssertUnwindSafe(act));
-    // SAFETY: it ends the copy at once.
+    // SAFETY: it ends the copy at once, without running the test's destructors.
     unsafe { libc::_exit(i32::from(outcome.is_err())) };
 }
 
+/// Checks that a copy exits with 0.
 fn exits_well(copy: Pid) {
     let ended = || {
         let stat = fs::read_to_string(format!("/proc/{copy}/stat"));
@@ -420,44 +391,44 @@ fn exits_well(copy: Pid) {
     assert_eq!(waitpid(copy, None), Ok(WaitStatus::Exited(copy, 0)));
 }
 
-fn refused<T>(result: Result<T, Error>) {
-    let error = result.err().expect("it was to be refused");
+fn is_rejected<T>(result: Result<T, Error>) {
+    let error = result.err().expect("a copy gets an error");
     let text = error.to_string();
     assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
     assert!(text.contains("fork"), "{text}");
 }
 
-fn a_forked_copy_of_a_pool_gives_errors_and_ends_no_worker() {
+fn a_forked_copy_of_a_pool_returns_errors_and_ends_no_worker() {
     let (pool, gate) = with_gate(2);
     let workers = children(process::id());
     for _ in 0..20 {
         let done = pool.apply_async(square, (3,)).unwrap();
         assert!(done.wait(LONG));
         let waiting = [(); 2].map(|()| pool.apply_async(waits_at_gate, ()).unwrap());
-        // The manager is busy, and may hold a lock.
+        // The manager is busy, so it may hold a lock at the fork.
         let busy = pool.map_async(square, 0..10_000).unwrap();
-        // SAFETY: the copy uses the heap, which `fork` keeps whole, and locks
-        // that a thread of this process may hold, as is to be shown.
+        // SAFETY: the C library keeps its heap usable in the copy. A lock may be
+        // held there without end; that the pool takes none is under test.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => exits_after(move || {
-                refused(pool.apply(square, (3,)));
-                refused(pool.map(square, 0..3));
-                refused(pool.map_async(square, 0..3));
-                refused(pool.imap(square, 0..3).next().unwrap());
+                is_rejected(pool.apply(square, (3,)));
+                is_rejected(pool.map(square, 0..3));
+                is_rejected(pool.map_async(square, 0..3));
+                is_rejected(pool.imap(square, 0..3).next().unwrap());
                 assert!(!format!("{pool:?} {waiting:?}").is_empty());
                 for result in waiting {
                     assert!(result.ready() && result.wait(LONG));
-                    refused(result.get_timeout(LONG));
-                    refused(result.get());
+                    is_rejected(result.get_timeout(LONG));
+                    is_rejected(result.get());
                 }
                 assert_eq!(done.get().unwrap(), 9);
                 pool.close();
-                refused(pool.join());
+                is_rejected(pool.join());
                 pool.terminate();
-                refused(pool.join());
+                is_rejected(pool.join());
                 drop(pool);
                 drop(busy);
-                // The copy can have a pool of its own.
+                // The copy can make a pool of its own.
                 let own = Pool::new(1).unwrap();
                 assert_eq!(own.apply(square, (4,)).unwrap(), 16);
             }),
@@ -480,9 +451,9 @@ fn limit_memory(more: u64) {
 
 const MIB: usize = 1 << 20;
 
-/// The task fails with an error that names the size.
+/// Checks that a task fails with an error that names the size in bytes.
 fn lacks_memory<T>(result: Result<T, Error>, size: usize) {
-    let error = result.err().expect("there was to be no memory");
+    let error = result.err().expect("there is not enough memory");
     let text = error.to_string();
     assert!(text.contains("memory"), "{text}");
     let numbers = text.split(|c: char| !c.is_ascii_digit());
@@ -535,7 +506,7 @@ fn has_little_memory() {
         lacks_memory(pool.map_chunked(makes, [MIB; 100], 1), MIB);
         let small = pool.map_chunked(makes, [16 << 10; 6_400], 1);
         lacks_memory(small, 16 << 10);
-        // The memory is there again.
+        // The memory is free again.
         assert_eq!(pool.apply(makes, (8 * MIB,)).unwrap().len(), 8 * MIB);
         is_well(&pool);
     }
@@ -552,7 +523,7 @@ fn an_initializer_that_exits_with_0_is_an_error_at_build() {
     assert_eq!(children(process::id()), []);
 }
 
-fn an_error_for_want_of_descriptors_names_the_limit() {
+fn an_error_for_lack_of_descriptors_names_the_limit() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, 256, hard).unwrap();
     let error = Pool::new(1_000).err().unwrap();
@@ -563,7 +534,7 @@ fn an_error_for_want_of_descriptors_names_the_limit() {
     is_well(&Pool::new(10).unwrap());
 }
 
-fn workers_that_die_are_replaced_beside_those_that_have_done_their_tasks() {
+fn dead_workers_and_used_up_workers_are_both_replaced() {
     let pool = Pool::builder()
         .processes(2)
         .max_tasks_per_child(3)
@@ -597,7 +568,7 @@ fn a_task_goes_to_another_worker_if_its_worker_is_stopped() {
         }
         is_well(&pool);
         send(&workers, Signal::SIGCONT);
-        // Nobody waits; somebody asks now and then.
+        // The same when no thread waits, and one only asks now and then.
         stop(&workers[worker..=worker]);
         for n in 0..5 {
             let result = pool.apply_async(square, (n,)).unwrap();
@@ -609,7 +580,7 @@ fn a_task_goes_to_another_worker_if_its_worker_is_stopped() {
     assert_eq!(children(process::id()), workers);
 }
 
-fn a_task_of_a_stopped_worker_goes_to_another_while_others_come_and_go() {
+fn a_task_of_a_stopped_worker_goes_to_another_though_the_pool_is_busy() {
     let pool = Pool::new(3).unwrap();
     let nap = |n: u64| thread::sleep(Duration::from_millis(n));
     stop(&children(process::id())[..1]);
@@ -621,7 +592,7 @@ fn a_task_of_a_stopped_worker_goes_to_another_while_others_come_and_go() {
                     pool.apply(nap, (1,)).unwrap();
                 }
                 left.fetch_sub(1, Ordering::Relaxed);
-                // The pool has no rest until the other one has done as much.
+                // Keeps the pool busy until the other thread has finished.
                 while left.load(Ordering::Relaxed) > 0 {
                     pool.apply(nap, (1,)).unwrap();
                 }
@@ -647,7 +618,7 @@ fn a_large_argument_goes_to_another_worker_if_its_worker_is_stopped() {
     assert_eq!(children(process::id()), workers);
 }
 
-fn nothing_but_the_result_of_a_stopped_worker_is_waited_for() {
+fn no_call_waits_long_for_a_stopped_worker_except_for_its_result() {
     let (pool, gate) = with_gate(2);
     let workers = children(process::id());
     let held = pool.apply_async(waits_at_gate, ()).unwrap();
@@ -661,7 +632,7 @@ fn nothing_but_the_result_of_a_stopped_worker_is_waited_for() {
     at_once(|| assert!(!held.ready() && !held.wait(SHORT)));
     at_once(|| assert!(matches!(held.get_timeout(SHORT), Err(Error::Timeout))));
     at_once(|| assert!(matches!(more.get_timeout(SHORT), Err(Error::Timeout))));
-    // What was there before may be had.
+    // Results that came before the stop can be taken.
     while let Some(Ok(_)) = at_once(|| later.next_timeout(SHORT)) {}
     at_once(|| format!("{pool:?} {held:?} {more:?} {large:?}"));
     drop(later);
@@ -680,11 +651,11 @@ fn stops_at_its_end() {
     extern "C" fn stops() {
         raise(Signal::SIGSTOP).unwrap();
     }
-    // SAFETY: the function may be called as the process exits.
+    // SAFETY: the function stays valid until the process has exited.
     assert_eq!(unsafe { libc::atexit(stops) }, 0);
 }
 
-fn a_worker_that_is_stopped_as_it_ends_is_replaced() {
+fn a_worker_that_is_stopped_as_it_exits_is_replaced() {
     let pool = Pool::builder()
         .processes(1)
         .max_tasks_per_child(1)
@@ -699,7 +670,7 @@ fn a_worker_that_is_stopped_as_it_ends_is_replaced() {
     assert_eq!(children(process::id()), []);
 }
 
-fn a_pool_whose_workers_were_all_stopped_goes_on_with_them() {
+fn a_pool_goes_on_when_all_its_stopped_workers_continue() {
     for processes in [1, 3] {
         let pool = Pool::new(processes).unwrap();
         let workers = children(process::id());
@@ -715,7 +686,7 @@ fn a_pool_whose_workers_were_all_stopped_goes_on_with_them() {
     }
 }
 
-/// What a value that is being decoded waits for, and how it says so.
+/// For the next value that is decoded: it reports that it has begun, and waits.
 static DECODING: Mutex<Option<(Sender<()>, Receiver<()>)>> = Mutex::new(None);
 
 #[derive(Serialize)]
@@ -732,7 +703,7 @@ impl<'de> Deserialize<'de> for Slow {
     }
 }
 
-fn what_a_result_does_as_it_is_decoded_holds_nobody_up() {
+fn decoding_a_result_blocks_no_other_thread() {
     let pool = Pool::new(1).unwrap();
     let result = pool.apply_async(|| Slow(7), ()).unwrap();
     assert!(result.wait(LONG));
@@ -753,12 +724,12 @@ fn what_a_result_does_as_it_is_decoded_holds_nobody_up() {
         is_well(&pool);
         goes_on.send(()).unwrap();
         assert_eq!(getting.join().unwrap(), 7);
-        let (ready, text, again) = seen.expect("it waited for another one's value");
+        let (ready, text, again) = seen.expect("it waited for a value that another thread decodes");
         assert!(ready && again == 7 && text.contains("true"), "{text}");
     });
 }
 
-fn next_timeout_does_not_wait_for_many_items() {
+fn next_timeout_waits_for_one_slow_item_at_most() {
     let pool = Pool::new(2).unwrap();
     let slow = (0..100).inspect(|_| thread::sleep(2 * SHORT));
     let mut results = pool.imap(square, slow);
@@ -776,10 +747,10 @@ fn next_timeout_does_not_wait_for_many_items() {
     is_well(&pool);
 }
 
-fn the_text_of_a_panic_that_a_task_caught_is_not_in_the_error_of_another() {
+fn the_message_of_a_caught_panic_is_not_in_a_later_error() {
     let pool = Pool::new(1).unwrap();
     let catches = || panic::catch_unwind(|| panic!("it was caught")).is_err();
-    // The hook sees no panic that is resumed.
+    // `resume_unwind` does not call the panic hook.
     let resumes = || -> () { panic::resume_unwind(Box::new("its own text")) };
     for _ in 0..3 {
         assert!(pool.apply(catches, ()).unwrap());
@@ -796,7 +767,7 @@ fn the_text_of_a_panic_that_a_task_caught_is_not_in_the_error_of_another() {
     assert!(error.to_string().contains("it was not"), "{error}");
 }
 
-fn the_costs_in_descriptors_and_threads_are_those_of_the_documentation() {
+fn a_pool_has_as_many_descriptors_and_threads_as_its_docs_say() {
     let count = |folder| fs::read_dir(folder).unwrap().count();
     let (fds, threads) = ("/proc/self/fd", "/proc/self/task");
     let before = (count(fds), count(threads));

@@ -1,9 +1,11 @@
-//! Kills random processes at random moments, against queues, locks and pools,
-//! and checks that everything is conserved: what was put is got or accounted
-//! for, no amount is lost, and no task fails but those that were killed.
+//! Kills random processes at random moments while they use queues, locks and
+//! pools, and checks that nothing is lost: every item that was put is got, or is
+//! accounted for by a death; the money in a bank stays the same; and a task fails
+//! only if its worker was killed.
 //!
 //! Run: `cargo test -p shared --test stress -- [SECONDS [SEED]]`. The seed
-//! decides who is killed and when, as far as the system lets it.
+//! determines which process is killed and after how long, but not what the
+//! system lets the processes do until then.
 
 #![forbid(unsafe_code)]
 
@@ -19,9 +21,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shared::multiprocessing::{self, Array, Error, Guard, Pool, Process, Queue, Value};
 
-/// How long each kind of round goes on.
+/// How long a round of one kind takes.
 const ROUND: Duration = Duration::from_millis(500);
-/// What comes much later than that never comes.
+/// A round that takes much longer than [`ROUND`] hangs.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 fn main() {
@@ -66,8 +68,8 @@ fn main() {
     println!("stress: {kills} processes killed, {conserved} units conserved");
 }
 
-/// Calls `strike` at random moments for the time of a round, and tells how
-/// often it struck.
+/// Calls `strike` at random moments for the time of a round, and returns how
+/// often.
 fn strike(random: &mut Rng, mut strike: impl FnMut(&mut Rng)) -> u64 {
     let start = Instant::now();
     let mut strikes = 0;
@@ -79,16 +81,16 @@ fn strike(random: &mut Rng, mut strike: impl FnMut(&mut Rng)) -> u64 {
     strikes
 }
 
-// Queue: producers and consumers die; each item is got once, or is accounted
-// for by a death.
+// Queue: producers and consumers are killed; each item is got once, or is
+// accounted for by a death.
 
 /// How many items one producer puts at most.
 const ITEMS: u32 = 1 << 16;
 
-/// Which producer's, which of its items, and some weight.
+/// The producer, the number of its item, and bytes that depend on the number.
 type Item = (u32, u32, Vec<u8>);
 
-fn weight(n: u32) -> Vec<u8> {
+fn payload(n: u32) -> Vec<u8> {
     vec![
         n as u8;
         if n.is_multiple_of(1000) {
@@ -99,22 +101,23 @@ fn weight(n: u32) -> Vec<u8> {
     ]
 }
 
-/// What a producer has put for sure: all below.
+/// Puts its items in order. All below `put` are in the queue; one more may be.
 fn produce(queue: &Queue<Item>, id: u32, put: &Value<u32>) {
     for n in 0..ITEMS {
-        queue.put((id, n, weight(n))).unwrap();
+        queue.put((id, n, payload(n))).unwrap();
         put.set(n + 1);
     }
 }
 
-/// Notes what it got, and between two items that it is about to get one.
-fn consume(queue: &Queue<Item>, got: &Queue<(u32, u32)>, hands: &Value<u8>) {
+/// Gets items and records them in `got`. While `in_hand` is 1, it may have an item
+/// that is not recorded.
+fn consume(queue: &Queue<Item>, got: &Queue<(u32, u32)>, in_hand: &Value<u8>) {
     loop {
-        hands.set(1);
+        in_hand.set(1);
         let (id, n, bytes) = queue.get().unwrap();
-        assert_eq!(bytes, weight(n), "an item arrived in part");
+        assert_eq!(bytes, payload(n), "an item arrived in part");
         got.put((id, n)).unwrap();
-        hands.set(0);
+        in_hand.set(0);
     }
 }
 
@@ -131,18 +134,18 @@ fn queue(random: &mut Rng) -> (u64, u64) {
             .unwrap()
     };
     let consumer = || {
-        let hands = Value::new(0).unwrap();
-        let consumer = Process::new(consume, (&queue, &got, &hands)).daemon(true);
-        (consumer.start().unwrap(), hands)
+        let in_hand = Value::new(0).unwrap();
+        let consumer = Process::new(consume, (&queue, &got, &in_hand)).daemon(true);
+        (consumer.start().unwrap(), in_hand)
     };
     let mut producers: Vec<_> = (0..3).map(&mut producer).collect();
     let mut consumers: Vec<_> = iter::repeat_with(consumer).take(3).collect();
     let mut id = 3;
-    let mut in_hand = 0;
-    let ended = |process: Process<()>| {
+    let mut died_with_an_item = 0;
+    let end = |process: Process<()>| {
         process.kill().unwrap();
         match process.join() {
-            // It may have put all that it was to put.
+            // A producer may have put all its items.
             Ok(()) | Err(Error::Killed { signal: 9, .. }) => {}
             other => panic!("{other:?}"),
         }
@@ -150,23 +153,23 @@ fn queue(random: &mut Rng) -> (u64, u64) {
     let strikes = strike(random, |random| {
         let place = random.usize(0..3);
         if random.bool() {
-            ended(std::mem::replace(&mut producers[place], producer(id)));
+            end(std::mem::replace(&mut producers[place], producer(id)));
             id += 1;
         } else {
-            let (process, hands) = std::mem::replace(&mut consumers[place], consumer());
-            ended(process);
-            in_hand += usize::from(hands.get());
+            let (process, in_hand) = std::mem::replace(&mut consumers[place], consumer());
+            end(process);
+            died_with_an_item += usize::from(in_hand.get());
         }
     });
-    producers.into_iter().for_each(ended);
-    for (process, hands) in consumers {
-        ended(process);
-        in_hand += usize::from(hands.get());
+    producers.into_iter().for_each(end);
+    for (process, in_hand) in consumers {
+        end(process);
+        died_with_an_item += usize::from(in_hand.get());
     }
 
     let mut counts = vec![vec![0; ITEMS as usize]; puts.len()];
     let rest = iter::from_fn(|| queue.try_get().ok()).map(|(id, n, bytes): Item| {
-        assert_eq!(bytes, weight(n), "an item is there in part");
+        assert_eq!(bytes, payload(n), "an item is left in part");
         (id, n)
     });
     for (id, n) in iter::from_fn(|| got.try_get().ok()).chain(rest) {
@@ -177,7 +180,7 @@ fn queue(random: &mut Rng) -> (u64, u64) {
     let mut conserved = 0;
     for (put, counts) in puts.iter().zip(counts) {
         let put = put.get() as usize;
-        // One more may have been put just before the death.
+        // One more item may have been put just before the death.
         assert!(
             counts[(put + 1).min(counts.len())..]
                 .iter()
@@ -188,24 +191,24 @@ fn queue(random: &mut Rng) -> (u64, u64) {
         conserved += put as u64;
     }
     assert!(
-        missing <= in_hand,
-        "{missing} items missing, {in_hand} died with one in hand"
+        missing <= died_with_an_item,
+        "{missing} items missing, {died_with_an_item} consumers died with one"
     );
     (strikes + 6, conserved)
 }
 
-// Locks: who holds one dies in the middle of a transfer; poison tells, and the
-// sum stays.
+// Locks: a process that holds the lock is killed in the middle of a transfer; the
+// next owner finds the lock poisoned and repairs the accounts, so their sum stays.
 
 const ACCOUNTS: usize = 8;
 const SUM: i64 = 1_000_000;
 
-/// What stands behind the accounts: whether a transfer is under way, and the
-/// two accounts with what they held before.
+/// Behind the accounts the bank stores whether a transfer is under way, and a
+/// journal: the two accounts and what they held before.
 const UNDER_WAY: usize = ACCOUNTS;
 const JOURNAL: Range<usize> = ACCOUNTS + 1..ACCOUNTS + 5;
 
-/// Locks the bank; takes back what a dead holder left half done.
+/// Locks the bank. If the last owner died in a transfer, undoes that.
 fn open(bank: &Array<i64>) -> Guard<'_, [i64]> {
     bank.lock().unwrap_or_else(|poison| {
         let mut books = poison.into_inner();
@@ -227,7 +230,8 @@ fn transfer(bank: &Array<i64>, transfers: &Value<u64>, seed: u64) {
         let amount = random.i64(0..1000);
         let mut books = open(bank);
         let journal = [from as i64, books[from], to as i64, books[to]];
-        // A death can come between any two of these, so they stay in order.
+        // `black_box` keeps the compiler from reordering these writes, because
+        // the process can be killed between any two of them.
         black_box(&mut books)[JOURNAL].copy_from_slice(&journal);
         black_box(&mut books)[UNDER_WAY] = 1;
         black_box(&mut books)[from] -= amount;
@@ -258,14 +262,16 @@ fn locks(random: &mut Rng) -> (u64, u64) {
     (strikes + 3, transfers.get())
 }
 
-// Pool: workers die; each death takes one task along at most, and no task is
-// done twice.
+// Pool: workers are killed; each death loses at most one task, and no task is run
+// twice.
 
 const TASKS: usize = 1 << 16;
 
+/// How often each task was run.
 static LEDGER: OnceLock<Array<u8>> = OnceLock::new();
 
-fn join(workers: &Queue<u32>, ledger: Array<u8>) {
+/// The initializer: tells the test the worker's process ID.
+fn report(workers: &Queue<u32>, ledger: Array<u8>) {
     LEDGER.set(ledger).unwrap();
     workers.put(process::id()).unwrap();
 }
@@ -286,7 +292,7 @@ fn pool(random: &mut Rng) -> (u64, u64) {
     let ledger = Array::zeroed(TASKS).unwrap();
     let builder = Pool::builder()
         .processes(3)
-        .initializer(join, (&workers, ledger.clone()));
+        .initializer(report, (&workers, ledger.clone()));
     let pool = builder.build().unwrap();
     let (mut alive, mut results) = (Vec::new(), Vec::new());
     let mut kills = 0;
@@ -315,7 +321,7 @@ fn pool(random: &mut Rng) -> (u64, u64) {
         };
         assert!(
             times.contains(&ledger.get(n)),
-            "task {n} was done {} times",
+            "task {n} was run {} times",
             ledger.get(n)
         );
     }
@@ -325,7 +331,8 @@ fn pool(random: &mut Rng) -> (u64, u64) {
     (kills, submitted as u64 - lost)
 }
 
-/// Kills a process, if it is a child of ours.
+/// Kills a process if it is still a child of this one: a worker may have been
+/// reaped, and its ID may belong to another process.
 fn kill_child(pid: u32) {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let parent = stat

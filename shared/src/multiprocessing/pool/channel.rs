@@ -1,45 +1,120 @@
-//! What a pool and one of its workers share: two rings of frames, tasks one
-//! way and results the other. Each has one writer and one reader, so it needs
-//! no lock, and the death of a worker leaves nothing to repair.
+//! The shared memory between a pool and one of its workers: tasks go one way,
+//! results the other.
 //!
-//! A pool has such a channel for each worker, so that a worker that dies or is
-//! stopped concerns its own tasks alone. All its workers share one [`Alarm`],
-//! which wakes the pool.
+//! [`handle`](super::handle) uses the pool's end and [`worker`](super::worker)
+//! the worker's end. Below stands the parent module's `memory`.
 //!
-//! A worker uses its mapping of this memory and no descriptor, because a task
-//! may close all descriptors, and other files may then get their numbers.
+//! # Layout
+//!
+//! ```text
+//! ┌──────────────────────────────────────────┐
+//! │ kind of the memory                       │
+//! │ rings[0]: tail, head        of the tasks │  the pool writes, the worker reads
+//! │ rings[1]: tail, head      of the results │  the worker writes, the pool reads
+//! │ claimed, worker_asleep,                  │
+//! │ pool_asleep, exit_requested              │
+//! ├──────────────────────────────────────────┤
+//! │ 128 KiB of frames: tasks                 │
+//! ├──────────────────────────────────────────┤
+//! │ 128 KiB of frames: results               │
+//! └──────────────────────────────────────────┘
+//!
+//! A frame: │ length (4 bytes) │ flags (4) │ body │ padding to 8 bytes │
+//! ```
+//!
+//! A message is a task, a result or a failure. One that is longer than
+//! [`MAX_BODY`] has several frames, so its size is not limited by the ring.
+//! `tail` counts the bytes ever written to a ring and `head` the bytes ever
+//! read; modulo the size of the ring they are offsets. The writer stores `tail`
+//! after the bytes of a frame, and the reader stores `head` after it has copied
+//! them, so neither ever sees a part of a frame.
+//!
+//! # Why this is not a `Queue`
+//!
+//! A [`Queue`](crate::multiprocessing::Queue) has any number of producers and
+//! consumers, so it needs robust locks and a repair after a death. Each ring
+//! here has one writer and one reader: it needs no lock, and a death leaves
+//! nothing to repair. Each worker has its own channel, so a worker that dies or
+//! is stopped affects only its own tasks, the pool knows which these are, and
+//! it can take back those that the worker has not begun.
+//!
+//! # Claiming a task
+//!
+//! The tasks of a channel are numbered from 0 in the order in which they are
+//! sent. `claimed` decides which side has a task: a worker claims the tasks it runs
+//! one by one, and the pool claims all those it takes back at once, for
+//! another worker.
+//!
+//! Invariant: `claimed` only grows, and a task belongs to the side whose atomic
+//! operation moved `claimed` past its number.
+//!
+//! A worker's steps with task `n`, and what its death after each of them leaves:
+//!
+//! 1. It reads the task from the ring. `claimed` is `n`, so the pool gives `n` and
+//!    all later tasks to other workers
+//!    (`a_worker_killed_while_idle_fails_no_task`).
+//! 2. It claims the task, or skips it if the pool has taken it back. `claimed` is
+//!    `n + 1`, so `n` fails with how the worker ended, and the pool gives all later
+//!    tasks to other workers (`a_task_killed_by_sigkill_fails_alone`).
+//! 3. It runs the task. The same is left (`all_workers_killed_at_once_are_replaced`).
+//! 4. It writes the result. The pool reads results before it looks at `claimed`, so
+//!    `n` succeeds. A result written in part is dropped, and `n` fails.
+//! 5. It wakes the pool. The same is left.
+//!
+//! Two models of this file in `tests/memory_model` try the orders in which the two
+//! sides can take their steps, with up to two preemptions: in `a_worker_killed_at_any_step_loses_at_most_one_task` the worker dies at
+//! each step, and `a_task_taken_back_is_not_run_by_the_worker` shows that a task
+//! never belongs to both sides. `tests/stress` kills real workers at random.
+//!
+//! # Going to sleep and waking up
+//!
+//! Invariant: a side that sleeps has set its flag and then found nothing to do;
+//! the other side stores its message and then looks at the flag.
+//!
+//! 1. The sleeper sets `worker_asleep` or `pool_asleep`.
+//! 2. It executes a sequentially consistent fence.
+//! 3. It looks once more for work, and sleeps only if there is none.
+//!
+//! The writer stores `tail` (or `head`, if the sleeper waits for room), executes
+//! such a fence, and only then reads the flag. Because of the two fences at
+//! least one of the two sees the other's store, so no wake-up is lost. The
+//! writer clears the flag when it wakes the sleeper, so that the messages that
+//! follow cost no system call.
+//!
+//! A worker sleeps on the futex `worker_asleep`. The pool waits for all its
+//! workers at once, so its manager sleeps on one [`alarm`](super::alarm), and
+//! `pool_asleep` in a channel says only that a result there should raise it. If a
+//! worker dies before it has raised the alarm, the [`watcher`](super::watcher)
+//! raises it.
+//!
+//! A worker uses its mapping of this memory, and not the descriptor, because a
+//! task may close all descriptors and open files that get their numbers.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::time::Instant;
 
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{
     Area, AtomicU32, AtomicU64, Header, Kind, Memory, fence, futex_wait, futex_wake, reserve,
 };
 
-/// The size of a ring.
-pub(super) const SIZE: u64 = 1 << 17;
+/// The size of a ring in bytes.
+pub(super) const RING_SIZE: u64 = 1 << 17;
 
-/// The most bytes of a message in one frame. A longer message has several.
-const FRAGMENT: usize = 1 << 15;
+/// The longest body of a frame in bytes.
+const MAX_BODY: usize = 1 << 15;
 
-/// A frame is its length and flags, that many bytes, and padding to this size.
-const ALIGN: u64 = 8;
-
-/// The message goes on in the next frame.
-pub(super) const MORE: u32 = 1;
-/// The message is a failure, not a result.
-pub(super) const FAILED: u32 = 2;
+/// The size of a frame's header in bytes. Frames start at multiples of it.
+const FRAME_HEADER: u64 = 8;
 
 #[repr(C)]
 struct ChannelHeader {
-    /// The tasks' and the results' ring.
+    /// The ring of the tasks, and that of the results.
     rings: [Indices; 2],
     flags: Flags,
 }
 
-// SAFETY: zeroes are a valid value; all of it is atomics.
+// SAFETY: zeroes are a valid value, and every field is an atomic.
 unsafe impl Header for ChannelHeader {}
 
 /// How many bytes of a ring have ever been written (`tail`) and read (`head`).
@@ -56,46 +131,79 @@ struct Line<T>(T);
 
 #[repr(C, align(128))]
 struct Flags {
-    /// How many tasks have been claimed: by the worker, which does them, or by
-    /// the pool, which gives them to another worker.
+    /// How many tasks have been claimed, by the worker or by the pool.
     claimed: AtomicU64,
     /// The futex on which the worker sleeps: 1 while it does, or is about to.
     worker_asleep: AtomicU32,
-    /// 1 while the pool sleeps, or is about to, and a result should wake it.
+    /// 1 if a result should wake the pool.
     pool_asleep: AtomicU32,
-    /// 1 when the worker should end.
-    stopped: AtomicU32,
+    /// 1 if the worker should exit after its last task.
+    exit_requested: AtomicU32,
 }
 
-/// One end of the channel. It keeps copies of the indices, and so nothing that
-/// the other end writes can make it read or write outside the rings.
+/// What the header of a frame says.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    /// The length of the body in bytes.
+    pub(super) len: usize,
+    /// The message continues in the next frame.
+    pub(super) continues: bool,
+    /// The message is a failure, not a task or a result.
+    pub(super) is_failure: bool,
+}
+
+impl Frame {
+    const CONTINUES: u64 = 1 << 32;
+    const IS_FAILURE: u64 = 1 << 33;
+
+    fn from_bits(bits: u64) -> Self {
+        Frame {
+            len: bits as u32 as usize,
+            continues: bits & Self::CONTINUES != 0,
+            is_failure: bits & Self::IS_FAILURE != 0,
+        }
+    }
+
+    fn bits(self) -> u64 {
+        self.len as u64
+            | if self.continues { Self::CONTINUES } else { 0 }
+            | if self.is_failure { Self::IS_FAILURE } else { 0 }
+    }
+
+    /// How many bytes of the ring the frame takes.
+    pub(super) fn size(self) -> u64 {
+        FRAME_HEADER + (self.len as u64).next_multiple_of(FRAME_HEADER)
+    }
+}
+
+/// One end of the channel. It keeps its own copies of the indices, so nothing
+/// that the other end writes can make it read or write outside the rings.
 pub(super) struct Channel {
     memory: Memory<ChannelHeader>,
-    /// The ring that this end writes; it reads the other one.
+    /// The index of the ring that this end writes; it reads the other one.
     out: usize,
     tail: u64,
-    /// A copy of the `head` of the ring that this end writes.
+    /// The `head` of the ring that this end writes, as last read. It is read
+    /// again only when it leaves no room, which saves cache misses.
     cached_head: u64,
     head: u64,
-    /// A copy of the `tail` of the ring that this end reads.
+    /// The `tail` of the ring that this end reads, as last read.
     cached_tail: u64,
 }
 
-const AREAS: [Area; 2] = [
+/// Where a ring stands in the memory.
+fn area(ring: usize) -> Area {
     Area {
-        start: 0,
-        size: SIZE,
-    },
-    Area {
-        start: SIZE as usize,
-        size: SIZE,
-    },
-];
+        start: ring * RING_SIZE as usize,
+        size: RING_SIZE,
+    }
+}
 
 impl Channel {
-    /// The pool's end of a new channel.
+    /// Makes a channel, and returns the pool's end of it.
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self::end(Memory::new(Kind::Channel, 2 * SIZE as usize)?, 0))
+        let memory = Memory::new(Kind::Channel, 2 * RING_SIZE as usize)?;
+        Ok(Self::end(memory, 0))
     }
 
     /// The worker's end.
@@ -118,43 +226,60 @@ impl Channel {
         &self.memory.header().flags
     }
 
-    /// Sends a message from its byte `sent` on, as far as there is room, and
-    /// returns whether all of it is sent. It looks for new room only once, so
-    /// that the call ends even if the other end reads as fast as this one
-    /// writes: the pool holds a lock meanwhile.
-    pub(super) fn send(&mut self, head: &[u8], body: &[u8], flags: u32, sent: &mut usize) -> bool {
-        let len = head.len() + body.len();
-        let ring = &self.memory.header().rings[self.out];
+    fn outgoing(&self) -> &Indices {
+        &self.memory.header().rings[self.out]
+    }
+
+    fn incoming(&self) -> &Indices {
+        &self.memory.header().rings[1 - self.out]
+    }
+
+    /// Sends the message that consists of `header` and `body`, from its byte
+    /// `sent` on, as far as there is room. Returns whether all of it is sent.
+    ///
+    /// It looks for new room only once, because the pool holds a lock meanwhile:
+    /// a reader that is as fast as this writer would keep it in here.
+    pub(super) fn send(
+        &mut self,
+        header: &[u8],
+        body: &[u8],
+        is_failure: bool,
+        sent: &mut usize,
+    ) -> bool {
+        let len = header.len() + body.len();
         let mut looked = false;
         loop {
             let start = *sent;
-            let end = len.min(start + FRAGMENT);
-            let frame = ALIGN + ((end - start) as u64).next_multiple_of(ALIGN);
-            if self.tail + frame > self.cached_head + SIZE {
+            let end = len.min(start + MAX_BODY);
+            let frame = Frame {
+                len: end - start,
+                continues: end < len,
+                is_failure,
+            };
+            if !self.has_room_for(frame) {
                 if !looked {
                     looked = true;
-                    self.cached_head = ring.head.0.load(Acquire).min(self.tail);
+                    self.cached_head = self.outgoing().head.0.load(Acquire).min(self.tail);
                 }
-                if self.tail + frame > self.cached_head + SIZE {
+                if !self.has_room_for(frame) {
                     return false;
                 }
             }
-            let flags = if end < len { flags | MORE } else { flags };
-            let frame_header = (u64::from(flags) << 32) | (end - start) as u64;
-            let (area, tail) = (AREAS[self.out], self.tail);
-            let split = head.len();
+            let (area, tail) = (area(self.out), self.tail);
+            let split = header.len();
+            let from_header = &header[start.min(split)..end.min(split)];
+            let from_body = &body[start.max(split) - split..end.max(split) - split];
+            let body_start = tail + FRAME_HEADER;
             // SAFETY: the other end has read this part of the ring, and nothing
             // else writes to it.
             unsafe {
-                self.memory.write(area, tail, &frame_header.to_ne_bytes());
-                let from_head = &head[start.min(split)..end.min(split)];
-                self.memory.write(area, tail + ALIGN, from_head);
-                let from_body = &body[start.max(split) - split..end.max(split) - split];
+                self.memory.write(area, tail, &frame.bits().to_ne_bytes());
+                self.memory.write(area, body_start, from_header);
                 self.memory
-                    .write(area, tail + ALIGN + from_head.len() as u64, from_body);
+                    .write(area, body_start + from_header.len() as u64, from_body);
             }
-            self.tail += frame;
-            ring.tail.0.store(self.tail, Release);
+            self.tail += frame.size();
+            self.outgoing().tail.0.store(self.tail, Release);
             *sent = end;
             if end == len {
                 return true;
@@ -162,79 +287,75 @@ impl Channel {
         }
     }
 
-    /// The flags and the length of the next frame, if there is one.
-    pub(super) fn peek(&mut self) -> Result<Option<(u32, usize)>, Error> {
+    fn has_room_for(&self, frame: Frame) -> bool {
+        self.tail + frame.size() <= self.cached_head + RING_SIZE
+    }
+
+    /// The next frame, if there is one. It stays in the ring until
+    /// [`read`](Self::read) removes it.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         if self.head == self.cached_tail {
-            self.cached_tail = self.memory.header().rings[1 - self.out]
-                .tail
-                .0
-                .load(Acquire);
+            self.cached_tail = self.incoming().tail.0.load(Acquire);
             if self.head == self.cached_tail {
                 return Ok(None);
             }
         }
-        let there = self.cached_tail.wrapping_sub(self.head);
+        let written = self.cached_tail.wrapping_sub(self.head);
         // SAFETY: nothing writes between head and tail.
-        let frame_header = unsafe { self.memory.read_u64(AREAS[1 - self.out], self.head) };
-        let len = frame_header & u64::from(u32::MAX);
-        if there > SIZE || ALIGN + len.next_multiple_of(ALIGN) > there {
+        let bits = unsafe { self.memory.read_u64(area(1 - self.out), self.head) };
+        let frame = Frame::from_bits(bits);
+        if written > RING_SIZE || frame.size() > written {
             return Err(Error::Corrupt(
-                "channel: not what the other end writes".into(),
+                "channel of a pool: a frame is longer than what was written".into(),
             ));
         }
-        Ok(Some(((frame_header >> 32) as u32, len as usize)))
+        Ok(Some(frame))
     }
 
-    /// Removes the frame of `len` bytes that `peek` found, and appends it to
-    /// `buffer`. Returns false if there is no memory for it: it is lost then,
-    /// but the next message can be read.
-    pub(super) fn take(&mut self, len: usize, buffer: &mut Vec<u8>) -> bool {
-        let (area, len) = (AREAS[1 - self.out], len as u64);
+    /// Removes the frame that [`next_frame`](Self::next_frame) returned, and
+    /// appends its body to `buffer`. Returns false if there is no memory for the
+    /// body: it is lost then, but the next frame can be read.
+    pub(super) fn read(&mut self, frame: Frame, buffer: &mut Vec<u8>) -> bool {
+        let len = frame.len as u64;
         let fits = reserve(buffer, len);
         if fits {
-            // SAFETY: nothing writes between head and tail, and `peek` saw that
-            // the frame is there.
-            unsafe { self.memory.read(area, self.head + ALIGN, len, buffer) };
+            let (area, body_start) = (area(1 - self.out), self.head + FRAME_HEADER);
+            // SAFETY: nothing writes between head and tail, and `next_frame`
+            // has seen that the frame ends before the tail.
+            unsafe { self.memory.read(area, body_start, len, buffer) };
         }
-        self.head += ALIGN + len.next_multiple_of(ALIGN);
-        self.memory.header().rings[1 - self.out]
-            .head
-            .0
-            .store(self.head, Release);
+        self.head += frame.size();
+        self.incoming().head.0.store(self.head, Release);
         fits
     }
 
     /// Whether there is nothing to read.
-    fn is_empty(&self) -> bool {
-        self.head
-            == self.memory.header().rings[1 - self.out]
-                .tail
-                .0
-                .load(Acquire)
+    pub(super) fn is_empty(&self) -> bool {
+        self.head == self.incoming().tail.0.load(Acquire)
     }
 
     /// How many bytes the other end has read.
-    pub(super) fn read(&self) -> u64 {
-        self.memory.header().rings[self.out].head.0.load(Acquire)
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.outgoing().head.0.load(Acquire)
     }
 
     /// Whether the other end has read all that was sent.
-    pub(super) fn is_read(&self) -> bool {
-        self.tail == self.read()
+    pub(super) fn is_all_read(&self) -> bool {
+        self.tail == self.bytes_read()
     }
+}
 
-    // The pool's end.
-
+/// The pool's end.
+impl Channel {
     /// How many tasks have been claimed.
     pub(super) fn claimed(&self) -> u64 {
         self.flags().claimed.load(Acquire)
     }
 
-    /// Claims the tasks up to `end` that the worker has not claimed, so that
-    /// another worker can have them; returns the number of the first.
-    pub(super) fn reclaim(&self, end: u64) -> u64 {
-        let claimed = &self.flags().claimed;
-        claimed.fetch_max(end, SeqCst).min(end)
+    /// Claims the tasks below `end` that the worker has not claimed, and returns
+    /// the number of the first of them, or `end` if there is none.
+    pub(super) fn claim_below(&self, end: u64) -> u64 {
+        self.flags().claimed.fetch_max(end, SeqCst).min(end)
     }
 
     /// Wakes the worker if it sleeps.
@@ -246,23 +367,23 @@ impl Channel {
         }
     }
 
-    /// Says whether a result should wake the pool; returns whether there is
-    /// none to read.
-    pub(super) fn set_pool_asleep(&self, asleep: bool) -> bool {
+    /// Sets whether a result should wake the pool. A pool that is about to
+    /// sleep looks for results after this call.
+    pub(super) fn set_pool_asleep(&self, asleep: bool) {
         self.flags().pool_asleep.store(u32::from(asleep), SeqCst);
         fence(SeqCst);
-        self.is_empty()
     }
 
-    /// Tells the worker to end when it has done its tasks.
-    pub(super) fn stop(&self) {
-        self.flags().stopped.store(1, Release);
+    /// Asks the worker to exit when it has done its tasks.
+    pub(super) fn request_exit(&self) {
+        self.flags().exit_requested.store(1, Release);
         self.wake_worker();
     }
+}
 
-    // The worker's end.
-
-    /// Claims a task; not if the pool has taken it back.
+/// The worker's end.
+impl Channel {
+    /// Claims a task. Returns false if the pool has taken it back.
     pub(super) fn claim(&self, task: u64) -> bool {
         self.flags()
             .claimed
@@ -270,98 +391,51 @@ impl Channel {
             .is_ok()
     }
 
-    /// Whether the pool has to be woken for what was sent. Once it has said so
-    /// it says so again only when the pool has gone to sleep again.
-    pub(super) fn pool_asleep(&self) -> bool {
+    /// Whether the worker has to raise the alarm for what it has sent. It
+    /// returns true once each time that the pool goes to sleep.
+    pub(super) fn must_wake_pool(&self) -> bool {
         fence(SeqCst);
         let asleep = &self.flags().pool_asleep;
         asleep.load(Relaxed) == 1 && asleep.swap(0, SeqCst) == 1
     }
 
-    /// Whether the worker should end.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.flags().stopped.load(Acquire) == 1
+    /// Whether the pool asks the worker to exit.
+    pub(super) fn is_exit_requested(&self) -> bool {
+        self.flags().exit_requested.load(Acquire) == 1
     }
 
-    /// Whether the worker has what it waits for.
-    pub(super) fn has(&self, what: WaitFor) -> bool {
-        match what {
-            WaitFor::Task => !self.is_empty() || self.is_stopped(),
-            WaitFor::Room => self.read() != self.cached_head,
+    /// Whether the worker need not wait for this any longer.
+    pub(super) fn is_there(&self, wanted: WaitFor) -> bool {
+        match wanted {
+            WaitFor::Task => !self.is_empty() || self.is_exit_requested(),
+            WaitFor::Room => self.bytes_read() != self.cached_head,
         }
     }
 
-    /// Sleeps until the pool wakes the worker, unless it has what it waits for.
-    pub(super) fn sleep(&self, what: WaitFor) {
+    /// Sleeps until the pool wakes the worker, unless what it waits for is
+    /// there. It may also return early.
+    pub(super) fn sleep(&self, wanted: WaitFor) {
         let asleep = &self.flags().worker_asleep;
         asleep.store(1, SeqCst);
         fence(SeqCst);
-        if !self.has(what) {
+        if !self.is_there(wanted) {
             futex_wait(asleep, 1, None);
         }
         asleep.store(0, Relaxed);
     }
 }
 
-/// What a worker waits for: a task, or room for its answer.
+/// What a worker waits for.
 #[derive(Clone, Copy)]
 pub(super) enum WaitFor {
+    /// A task, or the request to exit.
     Task,
+    /// Room in the ring for the rest of a result.
     Room,
 }
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.memory.as_fd()
-    }
-}
-
-/// What wakes the pool: a counter in shared memory, on which it sleeps. It is
-/// no eventfd, because a worker whose task has closed the descriptor could not
-/// write to it, or would write into a file that has got its number.
-pub(super) struct Alarm(Memory<AlarmHeader>);
-
-#[repr(C)]
-struct AlarmHeader {
-    /// How many times it has been raised.
-    count: AtomicU32,
-}
-
-// SAFETY: zeroes are a valid value; it is an atomic.
-unsafe impl Header for AlarmHeader {}
-
-impl Alarm {
-    pub(super) fn new() -> Result<Self, Error> {
-        Ok(Alarm(Memory::new(Kind::Alarm, 0)?))
-    }
-
-    /// A worker's end of it.
-    pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Alarm(Memory::open(Kind::Alarm, fd)?))
-    }
-
-    /// How many times it has been raised. The pool reads this before it looks
-    /// for what it may sleep on.
-    pub(super) fn count(&self) -> u32 {
-        self.0.header().count.load(SeqCst)
-    }
-
-    /// Wakes the pool.
-    pub(super) fn raise(&self) {
-        let count = &self.0.header().count;
-        count.fetch_add(1, SeqCst);
-        futex_wake(count);
-    }
-
-    /// Sleeps until it is raised, unless it has been since `count` was read, or
-    /// until `deadline`. It may also return early.
-    pub(super) fn wait(&self, count: u32, deadline: Option<Instant>) {
-        futex_wait(&self.0.header().count, count, deadline);
-    }
-}
-
-impl AsFd for Alarm {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }

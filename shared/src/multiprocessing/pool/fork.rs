@@ -1,5 +1,6 @@
-//! Notices that this process is a copy that `fork` made of another one. A copy
-//! has the memory of its original, but not its threads and not its children.
+//! Detects whether this process is a copy that `fork` made. A copy has the
+//! memory of its original, but not its threads and not its children, so a pool
+//! must not be used there, and a worker must not answer from there.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -9,25 +10,25 @@ use nix::libc;
 /// How many times `fork` made a copy, from the first process to this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Stands for the process that called [`current`](Self::current), but not for
-/// its copies. To ask for the process number instead is a system call, which
-/// takes longer than a small task does.
+/// Tells the process that called [`current`](Self::current) from its copies. The
+/// process ID would do so too, but to ask for it is a system call, which takes
+/// longer than a small task.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Original(u32);
+pub(super) struct ForkGeneration(u32);
 
-impl Original {
+impl ForkGeneration {
     pub(super) fn current() -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // SAFETY: the handler only changes an atomic, which a copy of a
-            // program with threads may do.
+            // SAFETY: the handler only changes an atomic, which the copy of a
+            // process with threads may do.
             unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
         });
-        Original(FORKS.load(Relaxed))
+        ForkGeneration(FORKS.load(Relaxed))
     }
 
-    /// Whether this process is the one, and no copy.
-    pub(super) fn is_here(self) -> bool {
+    /// Whether this process is the one that called `current`, and not a copy.
+    pub(super) fn is_current(self) -> bool {
         FORKS.load(Relaxed) == self.0
     }
 }

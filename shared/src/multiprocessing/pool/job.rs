@@ -1,4 +1,9 @@
-//! The tasks of one call of a pool, and their results.
+//! A [`Job`] is one call of a pool's method: its arguments, encoded and cut into
+//! tasks, and the results that have come so far. A task is what a worker runs
+//! at a time, a chunk of one or more calls of the target.
+//!
+//! Above stand [`dispatch`](super::dispatch), which chooses a worker for each
+//! task, and [`result`](super::result), which decodes the results.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -18,46 +23,51 @@ use crate::multiprocessing::format::Encoder;
 use crate::multiprocessing::memory::too_large;
 use crate::multiprocessing::target::{Target, zero_sized_value};
 
-/// Tasks given in together: one call of `apply` or `map`.
+/// One call of `apply`, `map` or another method: its tasks and their results.
 pub(super) struct Job {
+    /// The offset of [`run_calls`] for this target, which the worker calls.
     entry: u64,
-    /// How many calls there are, and how many of them are one task.
+    /// How many times the target is called.
     calls: usize,
+    /// How many calls make one task; the last task may have fewer.
     chunk: usize,
-    /// The arguments of all calls, and where each task's end.
+    /// The encoded arguments of all calls.
     args: Vec<u8>,
-    ends: Vec<usize>,
+    /// Where the arguments of each task end in `args`.
+    args_ends: Vec<usize>,
+    /// The results so far. It is locked only to add to them.
     progress: Mutex<Progress>,
     /// The results of all tasks, or why one failed. It is set once and read
-    /// without a lock, so that nothing waits while a value is being decoded.
+    /// without a lock, so that nothing waits while a result is being decoded.
     outcome: OnceLock<Result<Results, Cause>>,
 }
 
 struct Progress {
     results: Results,
     /// How many tasks are not done.
-    left: usize,
+    tasks_left: usize,
 }
 
 #[derive(Default)]
 struct Results {
-    /// The results of the tasks, in the order in which they came.
+    /// The small results, in the order in which they came.
     bytes: Vec<u8>,
-    /// Where the results of each task are in `bytes`,
-    places: Vec<Range<usize>>,
-    /// unless they are large: to copy those would take long.
+    /// Where the results of each task are in `bytes`.
+    ranges: Vec<Range<usize>>,
+    /// The large results by the index of their task. To append them to `bytes`
+    /// would copy them once more.
     large: BTreeMap<usize, Vec<u8>>,
 }
 
-/// Why a task, or the pool, failed.
+/// Why a task, or the whole pool, failed.
 #[derive(Clone, Debug)]
 pub(super) enum Cause {
-    /// The worker with this process number says so.
+    /// The worker with this process ID has reported a failure.
     Failure(u32, Failure),
-    /// The worker with this process number ended.
+    /// The worker with this process ID has ended.
     Ended(u32, ExitStatus),
     Terminated,
-    /// No worker can start.
+    /// A worker cannot start.
     StartFailed(Arc<Error>),
 }
 
@@ -73,8 +83,8 @@ impl Cause {
 }
 
 impl Job {
-    /// A job of one call for each of `args`. Given their number, `chunk` returns
-    /// how many of them make one task.
+    /// Encodes the arguments of one call of the target for each of `args`. From
+    /// the number of calls, `chunk` returns how many of them make one task.
     pub(super) fn new<F, Args, Passing>(
         _target: F,
         args: impl IntoIterator<Item = Args>,
@@ -90,13 +100,14 @@ impl Job {
         if most != Some(expected) {
             return Self::new(_target, args.collect::<Vec<_>>(), chunk);
         }
-        // No more than this is allocated on the word of an iterator.
-        const MOST: usize = 1 << 20;
+        // The length that an iterator claims is trusted up to this limit.
+        const MAX_PREALLOCATED: usize = 1 << 20;
         let chunk = chunk(expected);
         let mut args = args.peekable();
         let mut calls = 0;
-        let mut bytes = Vec::with_capacity(expected.saturating_mul(size_of::<Args>()).min(MOST));
-        let mut ends = Vec::with_capacity(expected.div_ceil(chunk).min(MOST));
+        let expected_bytes = expected.saturating_mul(size_of::<Args>());
+        let mut bytes = Vec::with_capacity(expected_bytes.min(MAX_PREALLOCATED));
+        let mut args_ends = Vec::with_capacity(expected.div_ceil(chunk).min(MAX_PREALLOCATED));
         while args.peek().is_some() {
             let mut encoder = Encoder::new(&mut bytes);
             for args in args.by_ref().take(chunk) {
@@ -104,17 +115,17 @@ impl Job {
                 calls += 1;
             }
             drop(encoder);
-            ends.push(bytes.len());
+            args_ends.push(bytes.len());
         }
         let progress = Progress {
             results: Results {
-                places: vec![0..0; ends.len()],
+                ranges: vec![0..0; args_ends.len()],
                 ..Results::default()
             },
-            left: ends.len(),
+            tasks_left: args_ends.len(),
         };
         let outcome = OnceLock::new();
-        if ends.is_empty() {
+        if args_ends.is_empty() {
             _ = outcome.set(Ok(Results::default()));
         }
         Ok(Job {
@@ -122,50 +133,56 @@ impl Job {
             calls,
             chunk,
             args: bytes,
-            ends,
+            args_ends,
             progress: Mutex::new(progress),
             outcome,
         })
     }
 
     pub(super) fn tasks(&self) -> usize {
-        self.ends.len()
+        self.args_ends.len()
     }
 
-    /// What goes before a task's arguments: the entry and the number of calls.
-    pub(super) fn head(&self, task: usize) -> [u8; 16] {
-        let mut head = [0; 16];
-        head[..8].copy_from_slice(&self.entry.to_le_bytes());
-        head[8..].copy_from_slice(&(self.calls_of(task) as u64).to_le_bytes());
-        head
+    /// What is sent before a task's arguments: the entry, which
+    /// [`split_task`] removes, and the number of calls, which [`run_calls`] does.
+    pub(super) fn task_header(&self, task: usize) -> [u8; 16] {
+        let mut header = [0; 16];
+        header[..8].copy_from_slice(&self.entry.to_le_bytes());
+        header[8..].copy_from_slice(&(self.calls_of(task) as u64).to_le_bytes());
+        header
     }
 
     fn calls_of(&self, task: usize) -> usize {
         self.chunk.min(self.calls - task * self.chunk)
     }
 
+    /// The encoded arguments of a task.
     pub(super) fn args(&self, task: usize) -> &[u8] {
-        let start = if task == 0 { 0 } else { self.ends[task - 1] };
-        &self.args[start..self.ends[task]]
+        let start = if task == 0 {
+            0
+        } else {
+            self.args_ends[task - 1]
+        };
+        &self.args[start..self.args_ends[task]]
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes why the job has failed, if it had not before.
+    /// Makes the job fail, unless its outcome is already known.
     pub(super) fn fail(&self, cause: Cause) {
         _ = self.outcome.set(Err(cause));
-        // They are of no use any more.
+        // The other tasks' results are not needed any more.
         self.lock().results = Results::default();
     }
 
-    /// Whether its result is known. A failure is, before all tasks are done.
+    /// Whether the outcome is known: all tasks are done, or one has failed.
     pub(super) fn is_done(&self) -> bool {
         self.outcome.get().is_some()
     }
 
-    /// The results of all calls of a job that is done.
+    /// Decodes the results of all calls of a job that is done.
     pub(super) fn results<R: DeserializeOwned>(&self) -> Result<Vec<R>, Error> {
         let results = match self.outcome.get().expect("the job is done") {
             Ok(results) => results,
@@ -174,9 +191,9 @@ impl Job {
         let mut all = Vec::new();
         all.try_reserve_exact(self.calls)
             .map_err(|_| too_large("results", self.calls.saturating_mul(size_of::<R>()) as u64))?;
-        for (task, place) in results.places.iter().enumerate() {
+        for (task, range) in results.ranges.iter().enumerate() {
             let large = results.large.get(&task).map(Vec::as_slice);
-            let bytes = large.unwrap_or(&results.bytes[place.clone()]);
+            let bytes = large.unwrap_or(&results.bytes[range.clone()]);
             check_memory("a task's results", bytes.len())?;
             let mut decoder = decoder::<R>(bytes)?;
             for _ in 0..self.calls_of(task) {
@@ -188,7 +205,17 @@ impl Job {
     }
 }
 
-/// What a worker runs for one task.
+/// Splits a task, as a worker receives it, into the offset of the function to
+/// call and the input of this function.
+pub(super) fn split_task(task: &[u8]) -> (u64, &[u8]) {
+    let (entry, input) = task
+        .split_first_chunk()
+        .expect("a task starts with its function");
+    (u64::from_le_bytes(*entry), input)
+}
+
+/// The function that a worker calls for a task: it decodes the arguments of each
+/// call, calls the target, and encodes what it returns.
 fn run_calls<F, Args, Passing>(input: &[u8], output: &mut Vec<u8>) -> Result<(), Error>
 where
     F: Target<Args, Passing>,
@@ -208,16 +235,17 @@ where
     expect_end::<Args>(&args)
 }
 
-/// One task of a job.
+/// One task of a job, by its index.
 pub(super) struct Task {
     pub(super) job: Arc<Job>,
     pub(super) index: usize,
 }
 
 impl Task {
-    /// Notes that the task is done. `append` appends its results, or returns
-    /// false if there is no memory for them, and the task fails with `cause`.
-    pub(super) fn succeed(
+    /// Completes the task with a small result. `append` appends it to a buffer;
+    /// if it returns false, because there is no memory, the task fails with
+    /// `cause`.
+    pub(super) fn append_results(
         &self,
         append: impl FnOnce(&mut Vec<u8>) -> bool,
         cause: impl FnOnce() -> Cause,
@@ -227,36 +255,31 @@ impl Task {
         let start = bytes.len();
         if !append(bytes) {
             drop(progress);
-            return self.fail(cause());
+            return self.job.fail(cause());
         }
         if self.job.is_done() {
             // Another task has failed.
             bytes.clear();
             return;
         }
-        let place = start..bytes.len();
-        progress.results.places[self.index] = place;
-        self.finish(&mut progress);
+        let range = start..bytes.len();
+        progress.results.ranges[self.index] = range;
+        self.complete(&mut progress);
     }
 
-    /// Notes that the task is done, with results of many bytes.
-    pub(super) fn succeed_with(&self, results: Vec<u8>) {
+    /// Completes the task with a large result.
+    pub(super) fn store_results(&self, results: Vec<u8>) {
         let mut progress = self.job.lock();
         if !self.job.is_done() {
             progress.results.large.insert(self.index, results);
-            self.finish(&mut progress);
+            self.complete(&mut progress);
         }
     }
 
-    fn finish(&self, progress: &mut Progress) {
-        progress.left -= 1;
-        if progress.left == 0 {
+    fn complete(&self, progress: &mut Progress) {
+        progress.tasks_left -= 1;
+        if progress.tasks_left == 0 {
             _ = self.job.outcome.set(Ok(mem::take(&mut progress.results)));
         }
-    }
-
-    /// Notes that the task has failed, and with it the job.
-    pub(super) fn fail(&self, cause: Cause) {
-        self.job.fail(cause);
     }
 }

@@ -1,61 +1,169 @@
-//! A pool: `mod` has its public types, `job` the tasks of one call and their
-//! results, `manager` the parent's side, `worker` the workers' side, `channel`
-//! the shared memory between the two, and `fork` tells copies of a process.
+//! A pool of worker processes. This chapter says which way a task takes, what
+//! happens when a worker dies, what a pool costs, and which lock guards what.
+//!
+//! # The modules, in the order in which a task meets them
+//!
+//! - This module has the methods that Python's `Pool` has.
+//! - [`job`] encodes the arguments of one call, cuts them into tasks, and collects
+//!   the results.
+//! - [`inner`] has the state and its lock, and the threads that submit, wait and poll.
+//! - [`state`] is everything that happens under the lock, to workers and tasks.
+//! - [`dispatch`] chooses which worker gets which task.
+//! - [`handle`] is the pool's handle on one worker.
+//! - [`channel`] is the shared memory between the two, and the claim of a task.
+//! - [`worker`] is the worker process.
+//! - [`result`] has [`AsyncResult`] and [`Imap`], on which the caller waits.
+//!
+//! Beside this way stand [`manager`], which starts and reaps workers, [`watcher`],
+//! which notices their deaths, [`alarm`], which wakes the manager, and [`fork`],
+//! which tells a process from its copies. Each module imports only from those that
+//! stand below it here:
+//!
+//! ```text
+//! mod
+//! manager   result
+//! inner
+//! state
+//! dispatch
+//! handle                       worker
+//! watcher
+//! alarm   channel   job   fork
+//! ```
+//!
+//! # A task's way
+//!
+//! ```text
+//!       parent process                                  worker process
+//!
+//! Pool::map
+//!   │ Job::new           encodes and cuts into tasks
+//!   │ State::submit
+//!   ▼
+//! Backlog                tasks that no worker has
+//!   │ dispatch           to the worker with the fewest
+//!   ▼
+//! WorkerHandle ────────► ring of tasks ───────────────► receive
+//!   │ assign                                            claim
+//!   │                                                   run_calls  decodes, calls, encodes
+//!   ▼                                                     │
+//! WorkerHandle ◄──────── ring of results ◄────────────── send_outcome
+//!   │ receive_results                                   must_wake_pool
+//!   ▼
+//! Job                    collects the results
+//!   │ outcome
+//!   ▼
+//! AsyncResult::get       decodes them
+//! ```
+//!
+//! # When a worker dies
+//!
+//! 1. The kernel makes the worker's pidfd readable, and the [`watcher`] raises
+//!    the alarm. A busy manager looks every 10 ms. The tests allow 100 ms from the
+//!    death to the error (`fails_alone` in `tests/multiprocessing/pool.rs`).
+//! 2. The [`manager`] receives what the worker had answered, so its finished
+//!    tasks succeed.
+//! 3. It reaps the process. The task that the worker had claimed fails with how
+//!    the process ended, as [`Error::Killed`] for a signal; the tasks that it had
+//!    not claimed go to other workers. At most one task fails. What a death after
+//!    each step of the worker leaves stands in [`channel`].
+//! 4. It starts another worker. If more than eight in a row end before they are
+//!    ready, the pool fails with [`Error::WorkerStart`].
+//!
+//! A worker that is stopped, by SIGSTOP or a debugger, does not end, and no event
+//! announces it. A check every 100 ms takes its tasks back if it has not begun
+//! one since the last check (`a_task_goes_to_another_worker_if_its_worker_is_stopped`).
+//! The task that it is running is waited for.
+//!
+//! # Costs
+//!
+//! - A pool has two threads in the parent, manager and watcher, and three
+//!   descriptors: the alarm, an epoll set and an eventfd.
+//! - For each worker the parent has three more descriptors, for the channel, the
+//!   pidfd and the socket, and a mapping of 260 KiB.
+//! - A worker has three descriptors, for the channel, the alarm and the socket, and
+//!   the same mapping. Its pages are allocated when they are first written.
+//!
+//! `a_pool_has_as_many_descriptors_and_threads_as_its_docs_say` holds the numbers of
+//! the parent.
+//!
+//! # Locks
+//!
+//! - `PoolInner::state` guards the workers, the backlog, the phase and the pool's ends
+//!   of the channels. It is held for short work that never waits.
+//! - `Job::progress` guards the results that have come. It is held to add one, also
+//!   while `state` is held.
+//! - `Watcher::ended` guards the IDs of workers that have ended. It is held to add or
+//!   take some, also while `state` is held.
+//! - `Pool::manager` guards the handle of the manager's thread. It is held to take it.
+//!
+//! The last three are never held when another lock is taken. `Job::outcome` is set
+//! once and read without a lock, so that decoding a result, which runs the user's
+//! code, blocks no other thread. In the worker only the main thread uses the channel,
+//! so it needs no lock, and no lock is shared between processes.
 
+mod alarm;
 mod channel;
+mod dispatch;
 mod fork;
+mod handle;
+mod inner;
 mod job;
 mod manager;
+mod result;
+mod state;
+mod watcher;
 mod worker;
 
-use std::collections::VecDeque;
 use std::mem;
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::handle::WorkerSettings;
+use self::inner::PoolInner;
 use self::job::{Cause, Job};
-use self::manager::{Shared, name_limit};
-pub(super) use self::worker::work;
+use self::manager::{manage, name_limit};
+pub use self::result::{AsyncResult, Imap};
+pub(super) use self::worker::run_worker;
 use super::child::{Purpose, start_message};
 use super::codec::collect_handles;
 use super::entry::{entry_offset, run_target};
 use super::error::{Error, system};
 use super::format::Encoder;
-use super::memory::{deadline, is_past};
 use super::role::is_initialized;
 use super::target::{Owned, Target};
 
-/// Processes that wait for tasks: `multiprocessing.Pool`.
+/// Worker processes that run tasks: `multiprocessing.Pool`.
 ///
-/// When a worker dies, the task that it was doing fails with the cause, and no
-/// other task does: those that it had not begun go to other workers, and a new
-/// worker takes its place. Python's pool waits for ever. Tasks that a worker
-/// has not begun also go to others if it is stopped, by SIGSTOP or a debugger.
+/// If a worker dies, the task that it was running fails with the cause, and no
+/// other task does: tasks that it had not begun go to other workers, and a new
+/// worker is started. Python's pool would wait for the lost result for ever. The
+/// tasks that a worker has not begun also go to others if it is stopped, by
+/// SIGSTOP or a debugger.
 ///
-/// A task may do with its process whatever a process can do, close all
-/// descriptors or run another program in its place: this concerns its own
-/// result alone. Workers leave SIGINT, which is Ctrl-C, to the parent, and end
-/// with it. A dropped pool terminates, as at the end of `with Pool`.
+/// A task may do anything to its own process, such as closing all descriptors or
+/// replacing the process by another program with `exec`; this affects no result
+/// but its own. Workers do not react to SIGINT (Ctrl-C), because the parent
+/// decides what it means, and they end with the parent. Dropping a pool terminates
+/// it, as leaving `with Pool` does.
 ///
 /// Only the process that made a pool can use it. In a copy made by `fork`, its
-/// methods return [`Error::InvalidInput`] and to drop it ends no worker.
+/// methods return [`Error::InvalidInput`], and dropping it ends no worker.
 ///
 /// # Costs
-/// A task costs the encoding of its arguments and results and two copies of
-/// each through shared memory. It takes a system call only to wake a worker or
-/// the parent when it sleeps.
+/// Arguments and results are encoded, and copied into shared memory and out of
+/// it. A task needs a system call only to wake a worker or the parent that
+/// sleeps.
 ///
-/// A pool has three descriptors and two threads in this process, and three more
-/// descriptors for each worker, so that `ulimit -n 1024` allows some 300
-/// workers. A worker is a process. It takes about half a megabyte, half of which
-/// holds tasks and results on their way, and what its tasks take. It keeps up to
-/// 1 MiB each for the arguments and results of its next task.
+/// In this process a pool has two threads and three descriptors, and three more
+/// descriptors for each worker, so `ulimit -n 1024` allows about 300 workers. (A
+/// test holds these numbers.) A worker is a process of about half a megabyte,
+/// half of it for tasks and results on their way, and what its tasks allocate. It
+/// keeps up to 1 MiB each for the arguments and the results of its next task.
 ///
 /// ```
 /// use shared::multiprocessing::{self, Pool};
@@ -72,9 +180,10 @@ use super::target::{Owned, Target};
 /// }
 /// ```
 ///
-/// Its methods block the thread that calls them. Beside tokio they are called
-/// in `spawn_blocking`. The runtime is built after `init`, and so `main` is not
-/// a `#[tokio::main]`, which would run the tasks inside a runtime.
+/// Its methods block the calling thread, so with tokio they are called in
+/// `spawn_blocking`. `main` is not a `#[tokio::main]`, because `init` has to be
+/// called before the runtime is built: otherwise the tasks would run inside a
+/// runtime.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -99,12 +208,42 @@ use super::target::{Owned, Target};
 /// ```
 #[derive(Debug)]
 pub struct Pool {
-    shared: Arc<Shared>,
-    /// Starts workers, reaps them, and takes results when no thread waits.
+    inner: Arc<PoolInner>,
+    /// The manager's thread, until it has been joined.
     manager: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Settings for a [`Pool`], from [`Pool::builder`].
+/// Settings for a [`Pool`], from [`Pool::builder`]: the arguments of
+/// `multiprocessing.Pool(..)`.
+///
+/// ```
+/// use std::sync::OnceLock;
+///
+/// use shared::multiprocessing::{self, Pool, Value};
+///
+/// static TOTAL: OnceLock<Value<i32>> = OnceLock::new();
+///
+/// fn keep(total: Value<i32>) {
+///     TOTAL.set(total).expect("a worker starts once");
+/// }
+///
+/// fn add(n: i32) {
+///     *TOTAL.get().unwrap().lock().unwrap() += n;
+/// }
+///
+/// fn main() -> Result<(), multiprocessing::Error> {
+///     multiprocessing::init();
+///     let total = Value::new(0)?;
+///     let pool = Pool::builder()
+///         .processes(2)
+///         .initializer(keep, (total.clone(),))
+///         .max_tasks_per_child(10)
+///         .build()?;
+///     pool.map(add, 1..=100)?;
+///     assert_eq!(total.get(), 5050);
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PoolBuilder {
@@ -123,7 +262,7 @@ impl Pool {
         Self::builder().processes(processes).build()
     }
 
-    /// Settings other than the number of workers.
+    /// Starts a [`PoolBuilder`], for settings other than the number of workers.
     pub fn builder() -> PoolBuilder {
         let start_message = collect_handles(|| start_message(Purpose::Worker, None));
         PoolBuilder {
@@ -137,12 +276,12 @@ impl Pool {
     /// `pool.apply(square, (3,))`.
     ///
     /// # Errors
-    /// If the task failed: [`Error::Panicked`], [`Error::Killed`],
+    /// If the task fails: [`Error::Panicked`], [`Error::Killed`],
     /// [`Error::Exited`], [`Error::ExitUnknown`], [`Error::Encode`], or
-    /// [`Error::Decode`], also where there was no memory for its arguments or
-    /// results. If the pool takes no tasks: [`Error::Closed`],
+    /// [`Error::Decode`], which is also the error if there is no memory for the
+    /// arguments or the results. If the pool takes no tasks: [`Error::Closed`],
     /// [`Error::Terminated`], [`Error::WorkerStart`], or
-    /// [`Error::InvalidInput`] in a copy of its process that `fork` made.
+    /// [`Error::InvalidInput`] in a copy of the process that `fork` made.
     pub fn apply<F, Args, Passing, R>(&self, target: F, args: Args) -> Result<R, Error>
     where
         F: Target<Args, Passing, Output = R>,
@@ -152,11 +291,12 @@ impl Pool {
         self.apply_async(target, args)?.get()
     }
 
-    /// Calls `target` in a worker: `pool.apply_async(square, (3,))`.
+    /// Calls `target` in a worker, and does not wait for the result:
+    /// `pool.apply_async(square, (3,))`.
     ///
     /// # Errors
-    /// The arguments cannot be encoded, or the pool takes no tasks, as
-    /// [`apply`](Self::apply).
+    /// [`Error::Encode`] if the arguments cannot be encoded, and the errors of
+    /// [`apply`](Self::apply) if the pool takes no tasks.
     pub fn apply_async<F, Args, Passing, R>(
         &self,
         target: F,
@@ -167,25 +307,21 @@ impl Pool {
         Args: DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let job = Job::new(target, [args], |_| 1)?;
-        self.submit(job, |job| {
-            let result = job.results()?.pop();
-            Ok(result.expect("a job of one call has one result"))
-        })
+        AsyncResult::of_call(&self.inner, target, args)
     }
 
     /// Calls `target` with each item and returns the results in the items'
-    /// order: `pool.map(square, [1, 2, 3, 4, 5])`. Each worker is given about
-    /// four chunks of items.
+    /// order: `pool.map(square, [1, 2, 3, 4, 5])`. The items are cut into about
+    /// four chunks for each worker, and a chunk is one task.
     ///
-    /// All items are taken and encoded before the first task is given out, as
-    /// in Python. [`imap`](Self::imap) takes them as results are taken, and is
-    /// the one for items without end or more than there is memory for.
+    /// All items are taken and encoded before the first task is sent, as in
+    /// Python. [`imap`](Self::imap) takes items as results are taken: use it for
+    /// an infinite iterator, or for more items than fit in memory.
     ///
     /// # Errors
-    /// As [`apply`](Self::apply), for the first task that is seen to fail, at
-    /// once. The rest of its chunk is skipped, as in Python; all other chunks
-    /// are done.
+    /// The errors of [`apply`](Self::apply). The first failure noticed is returned
+    /// at once. The rest of its chunk is skipped, as in Python; all other chunks
+    /// still run.
     pub fn map<F, A, R>(
         &self,
         target: F,
@@ -199,12 +335,12 @@ impl Pool {
         self.map_async(target, items)?.get()
     }
 
-    /// As [`map`](Self::map), in chunks of this many items:
-    /// `pool.map(square, range(1000), 25)`. One worker does a chunk, which is a
-    /// single task: if a call fails, so does the chunk.
+    /// Does the same as [`map`](Self::map), in chunks of `chunk_size` items:
+    /// `pool.map(square, range(1000), 25)`. If one call fails, its chunk fails.
     ///
     /// # Errors
-    /// As [`map`](Self::map), and [`Error::InvalidInput`] if `chunk_size` is 0.
+    /// The errors of [`map`](Self::map), and [`Error::InvalidInput`] if
+    /// `chunk_size` is 0.
     pub fn map_chunked<F, A, R>(
         &self,
         target: F,
@@ -217,18 +353,21 @@ impl Pool {
         R: Serialize + DeserializeOwned,
     {
         if chunk_size == 0 {
-            return Err(Error::InvalidInput("a chunk has at least one item".into()));
+            return Err(Error::InvalidInput(
+                "`chunk_size` must be at least 1".into(),
+            ));
         }
         let job = Job::new(target, items.into_iter().map(|item| (item,)), |_| {
             chunk_size
         })?;
-        self.submit(job, Job::results)?.get()
+        AsyncResult::submit(&self.inner, job, Job::results)?.get()
     }
 
-    /// As [`map`](Self::map), without waiting: `pool.map_async(square, items)`.
+    /// Does the same as [`map`](Self::map), and does not wait for the results:
+    /// `pool.map_async(square, items)`.
     ///
     /// # Errors
-    /// As [`apply_async`](Self::apply_async).
+    /// The errors of [`apply_async`](Self::apply_async).
     pub fn map_async<F, A, R>(
         &self,
         target: F,
@@ -242,11 +381,11 @@ impl Pool {
         self.starmap_async(target, items.into_iter().map(|item| (item,)))
     }
 
-    /// As [`map`](Self::map), where each item is a tuple of arguments:
-    /// `pool.starmap(add, [(1, 2), (3, 4)])`.
+    /// Does the same as [`map`](Self::map), where each item is a tuple of
+    /// arguments: `pool.starmap(add, [(1, 2), (3, 4)])`.
     ///
     /// # Errors
-    /// As [`map`](Self::map).
+    /// The errors of [`map`](Self::map).
     pub fn starmap<F, Args, Passing, R>(
         &self,
         target: F,
@@ -260,10 +399,11 @@ impl Pool {
         self.starmap_async(target, items)?.get()
     }
 
-    /// As [`starmap`](Self::starmap), without waiting.
+    /// Does the same as [`starmap`](Self::starmap), and does not wait for the
+    /// results: `pool.starmap_async(add, [(1, 2), (3, 4)])`.
     ///
     /// # Errors
-    /// As [`apply_async`](Self::apply_async).
+    /// The errors of [`apply_async`](Self::apply_async).
     pub fn starmap_async<F, Args, Passing, R>(
         &self,
         target: F,
@@ -274,15 +414,16 @@ impl Pool {
         Args: DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let chunks = self.shared.processes * 4;
+        let chunks = self.inner.processes * 4;
         let job = Job::new(target, items, |items| items.div_ceil(chunks).max(1))?;
-        self.submit(job, Job::results)
+        AsyncResult::submit(&self.inner, job, Job::results)
     }
 
     /// Calls `target` with each item and yields the results in the items'
-    /// order: `pool.imap(square, items)`. The items are taken as the results
-    /// are, 16 for each worker ahead, so there may be infinitely many. A thread
-    /// that asks for a result takes them, and waits for an iterator that does.
+    /// order: `pool.imap(square, items)`. Items are taken as results are, at most
+    /// 16 for each worker ahead, so there may be infinitely many. The thread that
+    /// asks for a result takes them from the iterator, so a slow iterator delays
+    /// it.
     pub fn imap<F, A, R, I>(&self, target: F, items: I) -> Imap<'_, F, I::IntoIter, R>
     where
         F: Target<(A,), (Owned,), Output = R>,
@@ -290,17 +431,11 @@ impl Pool {
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
-        Imap {
-            pool: self,
-            target,
-            items: items.into_iter(),
-            window: VecDeque::new(),
-            ordered: true,
-        }
+        Imap::new(&self.inner, target, items.into_iter(), true)
     }
 
-    /// As [`imap`](Self::imap), but yields each result as soon as it is there:
-    /// `pool.imap_unordered(square, items)`.
+    /// Does the same as [`imap`](Self::imap), but yields each result as soon as it
+    /// has come: `pool.imap_unordered(square, items)`.
     pub fn imap_unordered<F, A, R, I>(&self, target: F, items: I) -> Imap<'_, F, I::IntoIter, R>
     where
         F: Target<(A,), (Owned,), Output = R>,
@@ -308,17 +443,15 @@ impl Pool {
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
-        Imap {
-            ordered: false,
-            ..self.imap(target, items)
-        }
+        Imap::new(&self.inner, target, items.into_iter(), false)
     }
 
-    /// Takes no more tasks; the workers end when all are done: `pool.close()`.
-    /// In a copy of the process that made the pool it does nothing.
+    /// Makes the pool take no more tasks, and lets the workers exit when all are
+    /// done: `pool.close()`. In a copy of the process that made the pool this does
+    /// nothing.
     pub fn close(&self) {
-        if self.shared.check_maker().is_ok() {
-            self.shared.close();
+        if self.inner.check_maker().is_ok() {
+            self.inner.close();
         }
     }
 
@@ -327,16 +460,16 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the pool is neither closed nor terminated, or
-    /// in a copy of the process that made it; [`Error::WorkerStart`] if its
-    /// workers could not start.
+    /// in a copy of the process that made it; [`Error::WorkerStart`] if the pool
+    /// failed because workers could not start.
     pub fn join(&self) -> Result<(), Error> {
-        self.shared.check_maker()?;
-        if self.shared.is_open() {
+        self.inner.check_maker()?;
+        if self.inner.is_open() {
             return Err(Error::InvalidInput(
-                "close the pool before you join it".into(),
+                "call `close` or `terminate` before `join`".into(),
             ));
         }
-        self.shared.wait_until_finished();
+        self.inner.wait_until_finished();
         let manager = self
             .manager
             .lock()
@@ -345,63 +478,50 @@ impl Pool {
         if let Some(manager) = manager {
             manager.join().expect("the manager does not panic");
         }
-        match self.shared.cause() {
+        match self.inner.cause() {
             Some(Cause::StartFailed(error)) => Err(Error::WorkerStart(error)),
             _ => Ok(()),
         }
     }
 
-    /// Kills the workers and waits for their end: `pool.terminate()`. Tasks that
-    /// are not done fail with [`Error::Terminated`].
+    /// Kills the workers and waits until they have ended: `pool.terminate()`.
+    /// Tasks that are not done fail with [`Error::Terminated`].
     ///
-    /// It waits no longer than five seconds, for there may be workers that
-    /// cannot be killed: this process may have given up its privileges since it
-    /// started them, or a worker is in a system call that cannot be interrupted.
-    /// Such a worker ends when its task does. In a copy of the process that made
-    /// the pool `terminate` does nothing.
+    /// It waits no longer than five seconds, because a worker may be impossible
+    /// to kill: this process may have given up its privileges since it started
+    /// the worker, or the worker is in a system call that cannot be interrupted.
+    /// Such a worker exits when its task returns. In a copy of the process that
+    /// made the pool `terminate` does nothing.
     pub fn terminate(&self) {
-        if self.shared.check_maker().is_ok() {
-            self.shared.terminate();
+        if self.inner.check_maker().is_ok() {
+            self.inner.terminate();
         }
-    }
-
-    fn submit<T>(
-        &self,
-        job: Job,
-        result: fn(&Job) -> Result<T, Error>,
-    ) -> Result<AsyncResult<T>, Error> {
-        let job = Arc::new(job);
-        self.shared.submit(&job)?;
-        Ok(AsyncResult {
-            shared: self.shared.clone(),
-            job,
-            result,
-        })
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.shared.check_maker().is_err() {
-            // A copy has no such thread that could be let go.
+        if self.inner.check_maker().is_err() {
+            // The thread does not exist in a copy, and so cannot be detached.
             mem::forget(self.manager.get_mut().map(Option::take));
-        } else if self.shared.terminate() {
+        } else if self.inner.terminate() {
             _ = self.join();
         }
     }
 }
 
 impl PoolBuilder {
-    /// How many workers there are. Without this there are as many as CPUs.
+    /// Sets how many workers the pool has: `Pool(processes=n)`. The default is
+    /// the number of CPUs that this process may use.
     pub fn processes(mut self, processes: usize) -> Self {
         self.processes = Some(processes);
         self
     }
 
-    /// A function that each worker calls before its first task:
-    /// `Pool(initializer=f, initargs=args)`. Unlike a task's, its arguments may
-    /// be shared memory, queues and pipes. What it returns is ignored, an `Err`
-    /// too, as in Python: to fail, it panics.
+    /// Sets a function that each worker calls before its first task:
+    /// `Pool(initializer=f, initargs=args)`. Unlike the arguments of tasks, its
+    /// arguments may be shared memory, queues and pipes. What it returns is
+    /// ignored, as in Python, even an `Err`: to fail, it panics.
     pub fn initializer<F, Args, Passing>(mut self, initializer: F, args: Args) -> Self
     where
         F: Target<Args, Passing>,
@@ -417,22 +537,24 @@ impl PoolBuilder {
         self
     }
 
-    /// After how many tasks, or chunks of items, a worker is replaced:
-    /// `maxtasksperchild`.
+    /// Sets after how many tasks a worker is replaced by a new one:
+    /// `Pool(maxtasksperchild=n)`. A chunk of `map` is one task. By default a
+    /// worker is never replaced.
     pub fn max_tasks_per_child(mut self, tasks: usize) -> Self {
         self.max_tasks = Some(tasks);
         self
     }
 
-    /// Starts the workers and waits until they are ready, that is, until the
-    /// initializer has returned in each. If it never returns, nor does this.
+    /// Starts the workers, and waits until the initializer has returned in each.
+    /// If it never returns in one of them, neither does `build`.
     ///
     /// # Errors
     /// [`Error::NotInitialized`] if `main` did not call [`init`](super::init);
     /// [`Error::InvalidInput`] if `processes` or `max_tasks_per_child` is 0;
-    /// [`Error::Encode`] for an argument of the initializer;
-    /// [`Error::WorkerStart`] if the initializer fails or ends its process, or
-    /// the system refuses something. The workers that have started are killed.
+    /// [`Error::Encode`] if an argument of the initializer cannot be encoded;
+    /// [`Error::WorkerStart`] if the initializer fails or ends its process;
+    /// [`Error::WorkerStart`] or [`Error::System`] if the system refuses what a
+    /// pool needs. The workers that have started are killed.
     pub fn build(self) -> Result<Pool, Error> {
         let processes = self
             .processes
@@ -446,153 +568,27 @@ impl PoolBuilder {
             return Err(Error::NotInitialized);
         }
         let (start_message, handles) = self.start_message?;
-        let max_tasks = self.max_tasks.unwrap_or(usize::MAX);
-        let shared =
-            Shared::new(processes, max_tasks, start_message, handles).map_err(name_limit)?;
-        let shared = Arc::new(shared);
+        let settings = WorkerSettings {
+            start_message,
+            handles,
+            max_tasks: self.max_tasks.unwrap_or(usize::MAX),
+        };
+        let inner = Arc::new(PoolInner::new(processes, settings).map_err(name_limit)?);
         let manager = thread::Builder::new()
             .name("pool manager".into())
             .spawn({
-                let shared = shared.clone();
-                move || shared.manage()
+                let inner = inner.clone();
+                move || manage(&inner)
             })
             .map_err(system("starting a thread"))?;
         let pool = Pool {
-            shared,
+            inner,
             manager: Mutex::new(Some(manager)),
         };
-        pool.shared.wait_until_started();
-        match pool.shared.cause() {
+        pool.inner.wait_until_started();
+        match pool.inner.cause() {
             Some(cause) => Err(cause.to_error()),
             None => Ok(pool),
         }
     }
 }
-
-/// The result of tasks that may not be done yet: `AsyncResult`. If it is dropped
-/// the tasks are done nevertheless.
-pub struct AsyncResult<T> {
-    shared: Arc<Shared>,
-    job: Arc<Job>,
-    result: fn(&Job) -> Result<T, Error>,
-}
-
-impl<T> AsyncResult<T> {
-    /// Whether [`get`](Self::get) would return at once: `r.ready()`.
-    pub fn ready(&self) -> bool {
-        self.job.is_done() || self.shared.check_maker().is_err()
-    }
-
-    /// Waits for the result, but not longer than `timeout`, and returns whether
-    /// it is there: `r.wait(timeout)`.
-    pub fn wait(&self, timeout: Duration) -> bool {
-        self.wait_until(deadline(timeout))
-    }
-
-    fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        self.ready() || self.shared.wait_until(deadline, || self.job.is_done())
-    }
-
-    fn result(&self) -> Result<T, Error> {
-        if !self.job.is_done() {
-            self.shared.check_maker()?;
-        }
-        (self.result)(&self.job)
-    }
-
-    /// Waits for the result: `r.get()`.
-    ///
-    /// # Errors
-    /// As [`Pool::apply`].
-    pub fn get(self) -> Result<T, Error> {
-        self.wait_until(None);
-        self.result()
-    }
-
-    /// Waits for the result, but not longer than `timeout`: `r.get(timeout)`.
-    ///
-    /// # Errors
-    /// As [`Pool::apply`], and [`Error::Timeout`].
-    pub fn get_timeout(&self, timeout: Duration) -> Result<T, Error> {
-        if !self.wait(timeout) {
-            return Err(Error::Timeout);
-        }
-        self.result()
-    }
-}
-
-impl<T> std::fmt::Debug for AsyncResult<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AsyncResult")
-            .field("ready", &self.ready())
-            .finish()
-    }
-}
-
-/// The results of [`Pool::imap`] and [`Pool::imap_unordered`].
-#[must_use = "no task is given out before its result is asked for"]
-pub struct Imap<'a, F, I, R> {
-    pool: &'a Pool,
-    target: F,
-    items: I,
-    /// The tasks that were submitted, or the errors why they could not be.
-    window: VecDeque<Result<AsyncResult<R>, Error>>,
-    ordered: bool,
-}
-
-impl<F, A, I, R> Imap<'_, F, I, R>
-where
-    F: Target<(A,), (Owned,), Output = R>,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-    I: Iterator<Item = A>,
-{
-    /// Waits for the next result, but not longer than `timeout`:
-    /// `it.next(timeout)`. After an [`Error::Timeout`] it can be asked for again.
-    /// If the iterator over the items takes longer than `timeout` for an item,
-    /// so does this.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<R, Error>> {
-        self.next_until(deadline(timeout))
-    }
-
-    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<R, Error>> {
-        let shared = &self.pool.shared;
-        while self.window.len() < shared.processes * AHEAD
-            && (self.window.is_empty() || !is_past(deadline))
-            && let Some(item) = self.items.next()
-        {
-            self.window
-                .push_back(self.pool.apply_async(self.target, (item,)));
-        }
-        if self.window.is_empty() {
-            return None;
-        }
-        let candidates = if self.ordered { 1 } else { self.window.len() };
-        let ready = || {
-            let mut candidates = self.window.iter().take(candidates);
-            candidates.position(|result| result.as_ref().map_or(true, AsyncResult::ready))
-        };
-        if ready().is_none() && !shared.wait_until(deadline, || ready().is_some()) {
-            return Some(Err(Error::Timeout));
-        }
-        let index = ready().expect("one is ready");
-        self.window.remove(index).map(|result| result?.get())
-    }
-}
-
-impl<F, A, I, R> Iterator for Imap<'_, F, I, R>
-where
-    F: Target<(A,), (Owned,), Output = R>,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-    I: Iterator<Item = A>,
-{
-    type Item = Result<R, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_until(None)
-    }
-}
-
-/// How many tasks for each worker `imap` submits ahead of the results.
-const AHEAD: usize = 16;

@@ -1,4 +1,9 @@
-//! What a worker does.
+//! The worker process: it receives tasks, runs them and sends their results.
+//!
+//! The child's `start` calls [`run_worker`]. Below stand
+//! [`channel`](super::channel), whose documentation says what a death after each
+//! step leaves, and the parent module's `entry`, which runs a function and turns
+//! a panic into a failure.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
@@ -7,124 +12,123 @@ use nix::libc;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::channel::{Alarm, Channel, FAILED, MORE, WaitFor};
-use super::fork::Original;
+use super::alarm::Alarm;
+use super::channel::{Channel, WaitFor};
+use super::fork::ForkGeneration;
+use super::job::split_task;
 use crate::multiprocessing::codec::{encode, provide_handles};
 use crate::multiprocessing::entry::{call, resolve_entry, run_entry};
 use crate::multiprocessing::error::{Error, Failure, system};
 use crate::multiprocessing::memory::{spin, too_large};
 
-/// How much memory a worker keeps for its next task.
-const KEEP: usize = 1 << 20;
+/// How many bytes each of a worker's two buffers keeps from one task to the next.
+const KEPT_CAPACITY: usize = 1 << 20;
 
-/// What a worker does after it has received its start message, until it is told to end.
-pub(in crate::multiprocessing) fn work(
+/// Runs the initializer and then tasks until the pool asks the worker to exit.
+/// The first two of `handles` are the channel and the alarm, the others belong
+/// to the initializer's arguments.
+pub(in crate::multiprocessing) fn run_worker(
     initializer: Option<u64>,
     args: &'static [u8],
     mut handles: Vec<OwnedFd>,
 ) -> Result<(), Error> {
-    ignore_interrupts();
-    // The socket from the parent ties this process to it, until a task closes
-    // all descriptors. This holds without any. The signal comes when the thread
-    // ends that started this process: the pool's manager, which outlives it.
+    handle_interrupts();
+    // The socket to the parent ends this process with its parent, until a task
+    // closes all descriptors. This works without any. The kernel sends the
+    // signal when the thread ends that started this process: the pool's
+    // manager, which outlives its workers.
     set_pdeathsig(Signal::SIGKILL).map_err(system("prctl(PR_SET_PDEATHSIG)"))?;
-    let original = Original::current();
+    let generation = ForkGeneration::current();
     let missing = || Error::Corrupt("start message: descriptors are missing".into());
-    let initializers_handles = handles.split_off(handles.len().min(2));
+    let initializer_handles = handles.split_off(handles.len().min(2));
     let alarm = Alarm::open(handles.pop().ok_or_else(missing)?)?;
     let channel = Channel::open(handles.pop().ok_or_else(missing)?)?;
-    // Never dropped: if a task has closed the descriptors in here, files of its
-    // own may have got their numbers, and would be closed.
-    let mut end = ManuallyDrop::new(WorkerEnd { channel, alarm });
+    // It is never dropped: if a task has closed these descriptors, other files
+    // may have got their numbers, and a drop would close those.
+    let mut pool = ManuallyDrop::new(PoolEnd { channel, alarm });
 
-    let started = provide_handles(initializers_handles, || run_entry(initializer, args));
-    end_if_copy(original);
-    end.answer(started.as_ref().map(|_| &[][..]));
+    let started = provide_handles(initializer_handles, || run_entry(initializer, args));
+    exit_if_copy(generation);
+    pool.send_outcome(started.as_ref().map(|_| &[][..]));
     if started.is_err() {
         std::process::exit(1);
     }
-    let (mut input, mut output) = (Vec::new(), Vec::new());
+    let (mut task, mut results) = (Vec::new(), Vec::new());
     for number in 0.. {
-        // One large task should not cost memory for ever.
-        input.clear();
-        input.shrink_to(KEEP);
-        let Some(received) = end.receive(&mut input) else {
+        // The memory of a large task is given back after it.
+        task.clear();
+        task.shrink_to(KEPT_CAPACITY);
+        let Some(received) = pool.receive(&mut task) else {
             break;
         };
-        if end.channel.claim(number) {
-            output.clear();
-            output.shrink_to(KEEP);
+        if pool.channel.claim(number) {
+            results.clear();
+            results.shrink_to(KEPT_CAPACITY);
             let outcome = received.and_then(|()| {
-                let (entry, args) = input
-                    .split_first_chunk()
-                    .expect("a task starts with its function");
-                call(
-                    resolve_entry(u64::from_le_bytes(*entry))?,
-                    args,
-                    &mut output,
-                )
+                let (entry, input) = split_task(&task);
+                call(resolve_entry(entry)?, input, &mut results)
             });
-            end_if_copy(original);
-            end.answer(outcome.as_ref().map(|()| &output[..]));
+            exit_if_copy(generation);
+            pool.send_outcome(outcome.as_ref().map(|()| &results[..]));
         }
     }
     Ok(())
 }
 
-/// Ends a copy of the worker that `fork` made within a task. The copy comes out
-/// of the task as the worker does, and would answer in its place.
-fn end_if_copy(original: Original) {
-    if !original.is_here() {
-        let text = b"a pool's task has forked: the copy of its worker ends where the task does\n";
-        // Not by `eprintln`, whose lock another thread may have held.
+/// Exits in a copy of the worker that a task has made with `fork`. The copy
+/// returns from the task as the worker does, and would send a second result.
+fn exit_if_copy(generation: ForkGeneration) {
+    if !generation.is_current() {
+        let text = b"a task of a pool called fork: the copy of the worker exits when it returns \
+            from the task\n";
+        // `eprintln` takes a lock, which another thread may have held at the fork.
         _ = nix::unistd::write(std::io::stderr(), text);
-        // SAFETY: it ends this process, and runs nothing of it before.
+        // SAFETY: `_exit` ends the process at once and runs no destructor or
+        // handler of the copied program.
         unsafe { libc::_exit(1) };
     }
 }
 
-/// The worker's end of the channel, and what wakes the pool.
-struct WorkerEnd {
+/// The pool, seen from a worker.
+struct PoolEnd {
     channel: Channel,
     alarm: Alarm,
 }
 
-impl WorkerEnd {
-    /// Waits for a message. There is none if the worker is to end, and a
-    /// failure if there is no memory for it.
-    fn receive(&mut self, message: &mut Vec<u8>) -> Option<Result<(), Failure>> {
+impl PoolEnd {
+    /// Waits for a task and appends it to `task`. Returns `None` if the worker
+    /// should exit, and a failure if there is no memory for the task.
+    fn receive(&mut self, task: &mut Vec<u8>) -> Option<Result<(), Failure>> {
         let (mut size, mut fits) = (0, true);
         loop {
-            match self.channel.peek().expect("the pool writes what it should") {
-                Some((flags, len)) => {
-                    size += len;
-                    fits &= self.channel.take(len, message);
+            let frame = self.channel.next_frame();
+            match frame.expect("the pool writes valid frames") {
+                Some(frame) => {
+                    size += frame.len;
+                    fits &= self.channel.read(frame, task);
                     if !fits {
-                        // The rest of it is not kept, either.
-                        *message = Vec::new();
+                        // The rest of the task is read, but not kept.
+                        *task = Vec::new();
                     }
-                    if flags & MORE == 0 {
+                    if !frame.continues {
                         let failure = || too_large("a task's arguments", size as u64).into();
                         return Some(fits.then_some(()).ok_or_else(failure));
                     }
                 }
-                None if self.channel.is_stopped() => return None,
+                None if self.channel.is_exit_requested() => return None,
                 None => self.wait(WaitFor::Task),
             }
         }
     }
 
-    fn answer(&mut self, outcome: Result<&[u8], &Failure>) {
-        let mut bytes = Vec::new();
-        let (body, flags) = match outcome {
-            Ok(result) => (result, 0),
-            Err(failure) => {
-                encode(failure, &mut bytes).expect("texts can be encoded");
-                (&bytes[..], FAILED)
-            }
-        };
+    fn send_outcome(&mut self, outcome: Result<&[u8], &Failure>) {
+        let mut failure_bytes = Vec::new();
+        let body = outcome.unwrap_or_else(|failure| {
+            encode(failure, &mut failure_bytes).expect("texts can be encoded");
+            &failure_bytes
+        });
         let mut sent = 0;
-        while !self.channel.send(&[], body, flags, &mut sent) {
+        while !self.channel.send(&[], body, outcome.is_err(), &mut sent) {
             self.wait(WaitFor::Room);
         }
         self.notify_pool();
@@ -132,30 +136,32 @@ impl WorkerEnd {
 
     /// Wakes the pool if it sleeps.
     fn notify_pool(&self) {
-        if self.channel.pool_asleep() {
+        if self.channel.must_wake_pool() {
             self.alarm.raise();
         }
     }
 
-    fn wait(&self, what: WaitFor) {
-        if !spin(|| self.channel.has(what)) {
+    fn wait(&self, wanted: WaitFor) {
+        if !spin(|| self.channel.is_there(wanted)) {
+            // The pool may have to read a part of a result to make room.
             self.notify_pool();
-            self.channel.sleep(what);
+            self.channel.sleep(wanted);
         }
     }
 }
 
-/// Leaves SIGINT to the parent: Ctrl-C goes to all processes of a terminal.
+/// Makes SIGINT do nothing in this process. A terminal sends Ctrl-C to all its
+/// processes, and the parent decides what it means.
 ///
-/// A handler that does nothing serves better than to ignore the signal: a
-/// program that a task starts would go on ignoring it, and would survive Ctrl-C.
-fn ignore_interrupts() {
+/// The signal gets a handler that does nothing, and is not ignored, because a
+/// program that a task starts would inherit that, and would survive Ctrl-C.
+fn handle_interrupts() {
     extern "C" fn nothing(_: libc::c_int) {}
     let action = |handler| SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler does nothing, and none is replaced that this module
-    // or the standard library relies on.
+    // SAFETY: the handler does nothing, and neither this module nor the standard
+    // library relies on the one it replaces.
     let before = unsafe { sigaction(Signal::SIGINT, &action(SigHandler::Handler(nothing))) };
-    // Where it was ignored already, as in a shell's background, it stays so.
+    // If it was ignored before, as for a job in a shell's background, it stays so.
     if before.is_ok_and(|before| matches!(before.handler(), SigHandler::SigIgn)) {
         // SAFETY: as above.
         _ = unsafe { sigaction(Signal::SIGINT, &action(SigHandler::SigIgn)) };

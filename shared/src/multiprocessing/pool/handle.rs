@@ -1,0 +1,365 @@
+//! The pool's handle on one worker: starts its process, sends it tasks, receives
+//! its results, takes back tasks, and ends it.
+//!
+//! Above stand [`dispatch`](super::dispatch) and [`state`](super::state). Nothing
+//! here waits, because the pool's state is locked meanwhile; only `start` is
+//! called without the lock.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::libc;
+
+use super::alarm::Alarm;
+use super::channel::{Channel, Frame, RING_SIZE};
+use super::job::{Cause, Task};
+use super::watcher::Watcher;
+use crate::multiprocessing::child::{Child, ExitStatus};
+use crate::multiprocessing::codec::decode;
+use crate::multiprocessing::error::{Error, Failure, system};
+use crate::multiprocessing::memory::too_large;
+
+/// A worker, seen from the pool.
+pub(super) struct WorkerHandle {
+    /// Unlike its process ID, no other worker of the pool gets it.
+    pub(super) id: u64,
+    child: Child,
+    channel: Channel,
+    /// Its initializer has returned.
+    pub(super) is_ready: bool,
+    /// The tasks that it has been given and has not answered, with their
+    /// numbers.
+    tasks: VecDeque<(u64, Task)>,
+    /// The number of the next task that is sent over the channel.
+    next_number: u64,
+    /// How many more tasks it may be given.
+    tasks_left: usize,
+    unsent: Unsent,
+    partial: PartialOutcome,
+    /// It has been asked to exit.
+    pub(super) is_retiring: bool,
+    /// The watcher has seen it end, and it is to be reaped.
+    pub(super) has_ended: bool,
+    /// What the last check expected of it.
+    expected: Option<Expected>,
+    /// It did not do it until the next check, so it seems to be stopped.
+    pub(super) is_stuck: bool,
+}
+
+/// What remains to be sent of the last message.
+#[derive(Clone, Copy, PartialEq)]
+enum Unsent {
+    Nothing,
+    /// The bytes of the last task from this one on.
+    TaskFrom(usize),
+    /// An empty last frame, because the task was taken back half-sent.
+    LastFrame,
+}
+
+/// The first frames of a result or a failure.
+#[derive(Default)]
+struct PartialOutcome {
+    bytes: Vec<u8>,
+    /// The size of what has come, which is more than there are `bytes` if there
+    /// was no memory for them.
+    size: usize,
+}
+
+/// What a worker has to do next.
+#[derive(Clone, Copy, PartialEq)]
+enum Expected {
+    /// To begin a task, having read this many bytes so far.
+    Begin(u64),
+    Exit,
+}
+
+/// How all workers of a pool are started.
+pub(super) struct WorkerSettings {
+    pub(super) start_message: Vec<u8>,
+    /// The descriptors among the initializer's arguments.
+    pub(super) handles: Vec<OwnedFd>,
+    pub(super) max_tasks: usize,
+}
+
+/// Why a worker cannot be used any more, as seen from what it sent.
+pub(super) enum WorkerFault {
+    /// Its initializer failed.
+    InitializerFailed(Failure),
+    /// It sent something that no worker sends.
+    Corrupt,
+}
+
+impl WorkerHandle {
+    pub(super) fn start(
+        id: u64,
+        settings: &WorkerSettings,
+        alarm: &Alarm,
+        watcher: &Watcher,
+    ) -> Result<Self, Error> {
+        let channel = Channel::new()?;
+        let mut handles = Vec::new();
+        for handle in [channel.as_fd(), alarm.as_fd()] {
+            handles.push(handle.try_clone_to_owned().map_err(system("dup"))?);
+        }
+        for handle in &settings.handles {
+            handles.push(handle.try_clone().map_err(system("dup"))?);
+        }
+        let child = Child::spawn(&settings.start_message, &handles)?;
+        if let Err(error) = watcher.add(&child, id) {
+            child.kill();
+            return Err(error);
+        }
+        Ok(WorkerHandle {
+            id,
+            child,
+            channel,
+            is_ready: false,
+            tasks: VecDeque::new(),
+            next_number: 0,
+            tasks_left: settings.max_tasks,
+            unsent: Unsent::Nothing,
+            partial: PartialOutcome::default(),
+            is_retiring: false,
+            has_ended: false,
+            expected: None,
+            is_stuck: false,
+        })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+}
+
+/// Tasks on their way to the worker.
+impl WorkerHandle {
+    /// How many tasks it has been given and has not answered.
+    pub(super) fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(super) fn can_take_a_task(&self) -> bool {
+        self.is_ready
+            && !self.is_retiring
+            && !self.is_stuck
+            && self.tasks_left > 0
+            && self.unsent == Unsent::Nothing
+    }
+
+    /// Whether it has answered the last task that it may be given.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.tasks_left == 0 && self.tasks.is_empty()
+    }
+
+    /// Gives it a task, which it must be able to take.
+    pub(super) fn assign(&mut self, task: Task) {
+        self.tasks.push_back((self.next_number, task));
+        self.next_number += 1;
+        self.tasks_left -= 1;
+        self.unsent = Unsent::TaskFrom(0);
+        self.send_unsent();
+    }
+
+    /// Sends what remains of the last message as far as there is room, and
+    /// returns whether anything was sent.
+    pub(super) fn send_unsent(&mut self) -> bool {
+        let channel = &mut self.channel;
+        let (all, any) = match (self.unsent, self.tasks.back()) {
+            (Unsent::TaskFrom(start), Some((_, Task { job, index }))) => {
+                let mut sent = start;
+                let (header, args) = (job.task_header(*index), job.args(*index));
+                let all = channel.send(&header, args, false, &mut sent);
+                self.unsent = Unsent::TaskFrom(sent);
+                (all, sent > start)
+            }
+            (Unsent::LastFrame, _) => {
+                let all = channel.send(&[], &[], false, &mut 0);
+                (all, all)
+            }
+            _ => return false,
+        };
+        if all {
+            self.unsent = Unsent::Nothing;
+        }
+        channel.wake_worker();
+        all || any
+    }
+
+    /// Takes back the tasks that the worker has not begun. It keeps a task that
+    /// is being sent, unless it seems to be stopped.
+    pub(super) fn take_back(&mut self) -> impl DoubleEndedIterator<Item = Task> + use<> {
+        let being_sent = if !self.is_stuck && self.unsent != Unsent::Nothing {
+            self.tasks.pop_back()
+        } else {
+            None
+        };
+        let end = self.next_number - u64::from(being_sent.is_some());
+        let first = self.channel.claim_below(end);
+        let begun = self.tasks.partition_point(|(number, _)| *number < first);
+        let taken = self.tasks.split_off(begun);
+        self.tasks_left += taken.len();
+        if being_sent.is_none() && self.unsent != Unsent::Nothing {
+            self.unsent = Unsent::LastFrame;
+            self.send_unsent();
+        }
+        self.tasks.extend(being_sent);
+        taken.into_iter().map(|(_, task)| task)
+    }
+}
+
+/// Results on their way back.
+impl WorkerHandle {
+    /// Receives the worker's results and returns whether there were any. It
+    /// receives no more at a time than the ring holds, because the pool is
+    /// locked meanwhile.
+    pub(super) fn receive_results(&mut self) -> Result<bool, WorkerFault> {
+        let mut received = 0;
+        while received < RING_SIZE
+            && let Some(frame) = self
+                .channel
+                .next_frame()
+                .map_err(|_| WorkerFault::Corrupt)?
+        {
+            received += frame.size();
+            let is_partial = frame.continues || self.partial.size > 0;
+            if is_partial || frame.is_failure || !self.is_ready {
+                self.receive_part(frame)?;
+                continue;
+            }
+            // The common case, a small result, is copied once.
+            let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
+            let pid = self.child.pid();
+            task.append_results(
+                |results| self.channel.read(frame, results),
+                || Cause::Failure(pid, results_too_large(frame.len)),
+            );
+        }
+        if received > 0 {
+            // It may be waiting for room.
+            self.channel.wake_worker();
+        }
+        Ok(received > 0)
+    }
+
+    /// Receives a frame of a large result, of a failure, or of the initializer's
+    /// outcome.
+    fn receive_part(&mut self, frame: Frame) -> Result<(), WorkerFault> {
+        self.partial.size += frame.len;
+        if !self.channel.read(frame, &mut self.partial.bytes) {
+            self.partial.bytes = Vec::new();
+        }
+        if frame.continues {
+            return Ok(());
+        }
+        let PartialOutcome { bytes, size } = mem::take(&mut self.partial);
+        let failure = if bytes.len() < size {
+            Some(results_too_large(size))
+        } else if frame.is_failure {
+            Some(decode(&mut &bytes[..]).map_err(|_| WorkerFault::Corrupt)?)
+        } else {
+            None
+        };
+        if !self.is_ready {
+            self.is_ready = failure.is_none();
+            return failure.map_or(Ok(()), |failure| {
+                Err(WorkerFault::InitializerFailed(failure))
+            });
+        }
+        let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
+        match failure {
+            Some(failure) => task.job.fail(Cause::Failure(self.child.pid(), failure)),
+            None => task.store_results(bytes),
+        }
+        Ok(())
+    }
+
+    /// Sets whether a result should wake the pool.
+    pub(super) fn set_pool_asleep(&self, asleep: bool) {
+        self.channel.set_pool_asleep(asleep);
+    }
+
+    /// Whether there is a result to receive, or room to send more of a task.
+    pub(super) fn has_work_for_pool(&self) -> bool {
+        !self.channel.is_empty() || self.unsent != Unsent::Nothing && self.channel.is_all_read()
+    }
+}
+
+/// The worker's life.
+impl WorkerHandle {
+    /// Notices that a worker has not begun a task since the last check, although
+    /// it had nothing else to do: it may have been stopped, by SIGSTOP or a
+    /// debugger. Returns whether this is so for the first time. The worker
+    /// recovers when it has read all that it was sent.
+    pub(super) fn check(&mut self) -> bool {
+        let expected = self.expected();
+        let was_stuck = self.is_stuck;
+        self.is_stuck = if was_stuck {
+            self.is_retiring || !self.channel.is_all_read()
+        } else {
+            expected.is_some() && expected == self.expected
+        };
+        self.expected = expected;
+        self.is_stuck && !was_stuck
+    }
+
+    /// What it has to do next, unless it is doing it or waits for the pool.
+    fn expected(&self) -> Option<Expected> {
+        if self.is_retiring {
+            return Some(Expected::Exit);
+        }
+        let (number, _) = self.tasks.front()?;
+        let has_begun = self.channel.claimed() > *number;
+        let waits_for_rest = self.unsent != Unsent::Nothing && self.channel.is_all_read();
+        (!has_begun && !waits_for_rest).then(|| Expected::Begin(self.channel.bytes_read()))
+    }
+
+    /// Asks it to exit when it has done its tasks.
+    pub(super) fn retire(&mut self) {
+        self.is_retiring = true;
+        self.channel.request_exit();
+    }
+
+    /// Ends the process, whatever it is doing, and does not wait for its end.
+    pub(super) fn kill(&mut self) {
+        // Signal 0 only asks whether a signal may be sent.
+        if self.child.signal(0).is_ok() {
+            _ = self.child.signal(libc::SIGKILL);
+            return;
+        }
+        // The kernel kills a worker whose socket is shut. If a task has closed
+        // the worker's end of it, the worker exits when its task returns.
+        self.child.shut_socket();
+        self.channel.request_exit();
+    }
+
+    /// How it ended, if it has; then the process is reaped. If a debugger traces
+    /// it, this may be a moment after the watcher has seen it end.
+    pub(super) fn exit_status(&self) -> Option<ExitStatus> {
+        self.child.exit_status().ok().flatten()
+    }
+
+    /// Removes all its tasks.
+    pub(super) fn drain_tasks(&mut self) -> impl Iterator<Item = Task> {
+        self.tasks.drain(..).map(|(_, task)| task)
+    }
+
+    /// After its end and after its last result was received: fails the task that
+    /// it had begun, and returns those that it had not.
+    pub(super) fn fail_begun(
+        mut self,
+        status: ExitStatus,
+    ) -> impl DoubleEndedIterator<Item = Task> + use<> {
+        let claimed = self.channel.claimed();
+        let begun = self.tasks.partition_point(|(number, _)| *number < claimed);
+        let rest = self.tasks.split_off(begun);
+        for (_, task) in self.tasks {
+            task.job.fail(Cause::Ended(self.child.pid(), status));
+        }
+        rest.into_iter().map(|(_, task)| task)
+    }
+}
+
+fn results_too_large(size: usize) -> Failure {
+    too_large("a task's results", size as u64).into()
+}
