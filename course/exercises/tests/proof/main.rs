@@ -12,7 +12,6 @@ use std::process::{Command, Output};
 use std::thread;
 
 use serde_json::Value;
-use toml::Table;
 
 /// How often the solutions run.
 const RUNS: usize = 20;
@@ -123,30 +122,10 @@ fn wrong_package() -> PathBuf {
     let tests = folder.join("tests");
     fs::create_dir_all(&tests).unwrap();
 
-    // The same versions and profiles as in the workspace, so that what is
-    // compiled already is used again.
     let root = Path::new(PACKAGE).ancestors().nth(2).unwrap();
-    let mut manifest = manifest(root);
-    let paths = manifest["workspace"]["dependencies"]
-        .as_table_mut()
-        .unwrap();
-    for path in paths.iter_mut().filter_map(|(_, of)| of.get_mut("path")) {
-        *path = format!("{}/{}", root.display(), path.as_str().unwrap()).into();
-    }
-    manifest["workspace"]["members"] = vec!["."].into();
-    manifest["workspace"]["default-members"] = vec!["."].into();
-    let of_exercises = self::manifest(Path::new(PACKAGE));
-    for (name, value) in ["package", "dependencies"].map(|name| (name, &of_exercises[name])) {
-        manifest.insert(name.into(), value.clone());
-    }
-    manifest["package"]["name"] = "wrong-solutions".into();
-    manifest["package"]["autotests"] = true.into();
-    let of_tests = of_exercises["dev-dependencies"].as_table().unwrap();
-    let dependencies = manifest["dependencies"].as_table_mut().unwrap();
-    dependencies.extend(of_tests.clone());
-    let original = format!("package = \"exercises\"\npath = {PACKAGE:?}");
-    dependencies.insert("original".into(), original.parse::<Table>().unwrap().into());
-    fs::write(folder.join("Cargo.toml"), manifest.to_string()).unwrap();
+    let manifest = MANIFEST.replace("ROOT", root.to_str().unwrap());
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("build.rs"), BUILD_SCRIPT).unwrap();
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
 
     let mut crates: Vec<(String, String)> = Vec::new();
@@ -173,16 +152,38 @@ fn wrong_package() -> PathBuf {
     folder
 }
 
-fn manifest(folder: &Path) -> Table {
-    let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-    text.parse().unwrap()
+/// What the exercises and their tests depend on. `Cargo.lock` has the versions,
+/// and the features are theirs, so that what is compiled already is used again.
+const MANIFEST: &str = r#"
+[package]
+name = "wrong-solutions"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+anyhow = "*"
+crossbeam-channel = "*"
+futures = { version = "*", default-features = false, features = ["std"] }
+original = { package = "exercises", path = "ROOT/course/exercises" }
+reqwest = { version = "*", default-features = false }
+shared = { path = "ROOT/shared", default-features = false }
+tests = { path = "ROOT/tests" }
+tokio = { version = "*", default-features = false }
+"#;
+
+/// Leaves out the debugging information, which is most of a program. A setting
+/// of the profile would compile all dependencies anew.
+const BUILD_SCRIPT: &str = r#"fn main() {
+    println!("cargo::rustc-link-arg-tests=-Wl,--strip-debug");
 }
+"#;
 
 /// Builds tests and returns the program of each.
 fn build(folder: &Path, arguments: &[&str]) -> BTreeMap<String, PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    // What cargo tells this test about its package, ring's build script takes
-    // for a reason to run again.
+    // The build script of ring runs again when the variables change in which
+    // cargo describes the package of this test.
     for (variable, _) in env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
