@@ -25,10 +25,10 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::encode;
 use super::error::{Error, system};
-use super::memory::{deadline, poll};
 use super::role::{CHILD_TEST, CHILD_VARIABLE, is_initialized};
 use super::socket::Socket;
 use super::spawn::{Program, spawn};
+use super::wait::{deadline, poll};
 
 /// What a child is started for.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

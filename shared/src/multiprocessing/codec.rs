@@ -36,9 +36,9 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::allocation::too_large;
 use super::error::{Error, system};
 use super::format::{Decoder, Encoder, Fault};
-use super::memory::too_large;
 
 /// Appends the bytes of `value` to `buffer`.
 pub(super) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(), Error> {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec::{self, decode_message, encode_message, with_buffer};
 use super::error::Error;
-use super::memory::deadline;
 use super::socket::Socket;
+use super::wait::deadline;
 
 /// One end of a pipe: `multiprocessing.connection.Connection`, which sends `S`
 /// and receives `R`.

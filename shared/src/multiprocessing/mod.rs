@@ -141,7 +141,13 @@ mod error;
 // Pipes: typed messages over a socket.
 mod connection;
 
-// Shared memory; also what waits: deadlines, futexes, `poll`.
+// How a thread waits: deadlines, a short spin, futexes, `poll`.
+mod wait;
+
+// Allocations whose size comes from another process.
+mod allocation;
+
+// Shared memory: a sealed memfd that each process maps.
 mod memory;
 
 // A mutex in shared memory that survives the death of its owner.
@@ -150,8 +156,11 @@ mod mutex;
 // `Value` and `Array`.
 mod value;
 
-// `Queue`: a ring buffer in shared memory.
+// `Queue`: its layout in shared memory, its protocols, its growth.
 mod queue;
+
+// Ring buffers in shared memory, for queues and the channels of pools.
+mod ring;
 
 // `Pool`: its jobs, its manager, its workers and their channels.
 mod pool;

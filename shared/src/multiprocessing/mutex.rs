@@ -1,4 +1,28 @@
 //! The lock in shared memory: POSIX's robust mutex.
+//!
+//! A thread that waits for the lock sleeps in the kernel, on a futex inside the
+//! mutex. Without contention, locking and unlocking are one atomic operation
+//! each and no system call.
+//!
+//! # When the owner dies
+//!
+//! The C library keeps a list of the robust mutexes that each thread holds, and
+//! the kernel knows where that list is. When a thread ends with a lock held, for
+//! whatever reason, SIGKILL included, the kernel marks the lock and wakes one
+//! waiter. The next thread that locks it gets it, together with the answer
+//! EOWNERDEAD. [`Mutex`] then declares it consistent, which keeps it usable, and
+//! sets `poisoned`; the lock is never lost, and no waiter needs a time-out to
+//! notice a death.
+//!
+//! What the dead owner left half written is the business of the code above:
+//!
+//! - [`value`](super::value) cannot know what its data means, so it hands the
+//!   poison on to its caller, as [`std::sync::Mutex`] does.
+//! - [`queue`](super::queue) ignores it, because everything that it changes
+//!   under a lock is valid after each single store.
+//!
+//! The list of held mutexes consists of pointers from each mutex to the next, so
+//! a mutex must be neither moved nor unmapped while a thread holds it.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -9,39 +33,31 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::error::{Error, system};
-use super::memory::is_past;
+use super::wait::{is_past, time_left};
 
-/// A process-shared robust mutex. If its holder dies, the next thread that locks
-/// it gets it together with the answer that this has happened.
+/// A process-shared robust mutex. It guards whatever its header says it guards.
 #[repr(C)]
 pub(super) struct Mutex {
     raw: UnsafeCell<libc::pthread_mutex_t>,
-    /// 1 if a holder has died or panicked and the poison was not cleared since.
+    /// 1 if an owner died, or panicked, and nobody has cleared this since.
     pub(super) poisoned: AtomicU32,
 }
 
-// SAFETY: it is made to be used by many threads.
+// SAFETY: a pthread mutex is made to be used by many threads.
 unsafe impl Sync for Mutex {}
 
-/// How a lock was taken.
-#[derive(PartialEq)]
-pub(super) enum Lock {
-    /// All is well.
-    Clean,
-    /// The last holder died with it.
-    OwnerDied,
-}
-
 impl Mutex {
-    /// Makes a mutex of zeroed memory.
+    /// Initializes a mutex in zeroed memory.
     ///
     /// # Safety
-    /// Called once, before anybody else can reach it; it never moves.
+    /// This is called once, before anybody else can reach the mutex, and the
+    /// mutex never moves.
     pub(super) unsafe fn init(&self) -> Result<(), Error> {
         let mut attributes = MaybeUninit::uninit();
         let attributes = attributes.as_mut_ptr();
-        // SAFETY: the attributes are initialised before they are used and
-        // destroyed after; the mutex is ours alone, as the caller promises.
+        // SAFETY: the attributes are initialized before they are used and
+        // destroyed afterwards; nobody else can reach the mutex, as the caller
+        // promises.
         let errno = unsafe {
             libc::pthread_mutexattr_init(attributes);
             libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED);
@@ -57,74 +73,79 @@ impl Mutex {
         }
     }
 
-    /// Waits for the lock, or until `deadline`.
+    /// Waits for the lock.
     ///
     /// # Panics
-    /// If this thread holds it already, or if it is no mutex any more.
-    pub(super) fn lock_until(&self, deadline: Option<Instant>) -> Result<Lock, Error> {
-        loop {
-            let errno = match deadline {
-                // SAFETY: `init` made the mutex, and it has not moved.
-                None => unsafe { libc::pthread_mutex_lock(self.raw.get()) },
-                Some(deadline) => {
-                    let until = on_the_wall_clock(deadline);
-                    // SAFETY: as above; the time outlives the call.
-                    unsafe { libc::pthread_mutex_timedlock(self.raw.get(), &until) }
-                }
-            };
-            // The system waits by the wall clock, which can be set. The time has
-            // passed only if it has by the monotonic clock of the deadline.
-            if errno == libc::ETIMEDOUT && !is_past(deadline) {
-                continue;
-            }
-            return self.answer(errno);
-        }
-    }
-
-    /// Waits for the lock.
+    /// If this thread holds it already, or if the mutex has been overwritten.
     #[inline]
-    pub(super) fn lock(&self) -> Lock {
-        // SAFETY: `init` made the mutex, and it has not moved.
+    pub(super) fn lock(&self) {
+        // SAFETY: `init` initialized the mutex, and it has not moved.
         let errno = unsafe { libc::pthread_mutex_lock(self.raw.get()) };
-        match errno {
-            0 => Lock::Clean,
-            errno => self.answer(errno).expect("a lock without a deadline"),
+        if errno != 0 {
+            assert!(self.is_acquired(errno), "a lock without a deadline");
         }
     }
 
-    /// Takes the lock if it is free; [`Error::Timeout`] if it is not, be it that
-    /// this thread holds it.
-    pub(super) fn try_lock(&self) -> Result<Lock, Error> {
-        // SAFETY: `init` made the mutex, and it has not moved.
+    /// Waits for the lock, at most until `deadline`; returns whether this thread
+    /// has it now.
+    ///
+    /// # Panics
+    /// As [`lock`](Self::lock).
+    #[must_use]
+    pub(super) fn lock_until(&self, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else {
+            self.lock();
+            return true;
+        };
+        loop {
+            let until = wall_clock_time(deadline);
+            // SAFETY: `init` initialized the mutex, and it has not moved; the
+            // time outlives the call.
+            let errno = unsafe { libc::pthread_mutex_timedlock(self.raw.get(), &until) };
+            // The C library waits by the wall clock, which can be set. Only the
+            // monotonic clock of the deadline says whether the time has passed.
+            if errno != libc::ETIMEDOUT || is_past(Some(deadline)) {
+                return self.is_acquired(errno);
+            }
+        }
+    }
+
+    /// Takes the lock if it is free; returns whether this thread has it now. It
+    /// returns false if this thread held it before.
+    #[must_use]
+    pub(super) fn try_lock(&self) -> bool {
+        // SAFETY: `init` initialized the mutex, and it has not moved.
         match unsafe { libc::pthread_mutex_trylock(self.raw.get()) } {
-            libc::EDEADLK => Err(Error::Timeout),
-            errno => self.answer(errno),
+            libc::EDEADLK => false,
+            errno => self.is_acquired(errno),
         }
     }
 
+    /// Returns whether the answer to an attempt to lock means that this thread
+    /// has the lock. If its last owner died, the lock is poisoned here.
     #[cold]
-    fn answer(&self, errno: i32) -> Result<Lock, Error> {
+    fn is_acquired(&self, errno: i32) -> bool {
         match errno {
-            0 => Ok(Lock::Clean),
+            0 => true,
             libc::EOWNERDEAD => {
                 self.poisoned.store(1, Ordering::Relaxed);
-                // SAFETY: this thread has just been handed the mutex.
+                // SAFETY: this thread has just acquired the mutex.
                 unsafe { libc::pthread_mutex_consistent(self.raw.get()) };
-                Ok(Lock::OwnerDied)
+                true
             }
-            libc::ETIMEDOUT | libc::EBUSY => Err(Error::Timeout),
+            libc::ETIMEDOUT | libc::EBUSY => false,
             libc::EDEADLK => panic!("this thread holds the lock already"),
             errno => panic!(
-                "a lock in shared memory is broken: {}",
+                "a lock in shared memory has been overwritten: {}",
                 Errno::from_raw(errno)
             ),
         }
     }
 
-    /// Lets go of the lock.
+    /// Releases the lock.
     ///
     /// # Safety
-    /// This thread holds it, and lets go of what it guards.
+    /// This thread holds it, and no longer uses what it guards.
     #[inline]
     pub(super) unsafe fn unlock(&self) {
         // SAFETY: as the caller promises.
@@ -132,12 +153,13 @@ impl Mutex {
     }
 }
 
-fn on_the_wall_clock(deadline: Instant) -> libc::timespec {
-    let left = deadline.saturating_duration_since(Instant::now());
+/// The time of the wall clock at the moment that the monotonic clock reaches
+/// `deadline`.
+fn wall_clock_time(deadline: Instant) -> libc::timespec {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    let until = now.saturating_add(left);
+    let until = now.saturating_add(time_left(deadline));
     libc::timespec {
         tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: until.subsec_nanos() as _,

@@ -90,8 +90,8 @@ use super::codec::{collect_handles, decode};
 use super::entry::{entry_offset, run_target};
 use super::error::{Error, Failure};
 use super::format::Encoder;
-use super::memory::deadline;
 use super::target::Target;
+use super::wait::deadline;
 
 /// A child process: `multiprocessing.Process`.
 ///

@@ -53,9 +53,11 @@ use nix::sys::socket::{
 };
 use nix::{cmsg_space, sys::socket};
 
+use super::allocation::{reserve, too_large};
 use super::error::{Error, system};
-use super::memory::{anonymous_file, is_past, mistaken, poll, reserve, spin, too_large};
+use super::memory::{anonymous_file, wrong_kind};
 use super::timed_mutex::TimedMutex;
+use super::wait::{is_past, poll, spin};
 
 /// The most bytes of a body that go in a packet.
 const INLINE: usize = 32 * 1024;
@@ -101,7 +103,7 @@ impl Socket {
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
         match getsockopt(&fd, sockopt::SockType) {
             Ok(SockType::SeqPacket) => Ok(fd.into()),
-            _ => Err(mistaken(fd, "a Connection")),
+            _ => Err(wrong_kind(fd, "a Connection")),
         }
     }
 

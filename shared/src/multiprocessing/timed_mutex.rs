@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::error::Error;
-use super::memory::{is_past, wait_on};
+use super::wait::{is_past, wait_on};
 
 /// The value is taken out while it is locked, so that the inner mutex is held only
 /// for a moment and never poisoned by a panic of the one that has the value.

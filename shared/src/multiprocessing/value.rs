@@ -1,3 +1,15 @@
+//! `Value` and `Array`: plain data in shared memory, behind a lock.
+//!
+//! The memory holds the lock, the number and the size of the items, and then the
+//! items ([`memory`](super::memory), below). Only a [`Guard`], which exists while
+//! the lock is held, gives access to the items, as with [`std::sync::Mutex`].
+//!
+//! The lock is poisoned if its owner panics, or if the owner's thread or process
+//! ends while it holds the lock ([`mutex`](super::mutex) says how that becomes
+//! known). The items may be half updated then: `lock` returns the guard inside
+//! an error, until [`Array::clear_poison`] is called. `get`, `set` and `to_vec`
+//! ignore poison, because each of them copies whole items.
+
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::OwnedFd;
@@ -12,15 +24,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec;
 use super::error::Error;
-use super::memory::{ALIGN, Header, Kind, Memory, deadline};
-use super::mutex::{Lock, Mutex};
+use super::memory::{DATA_ALIGN, Header, Kind, SharedMemory};
+use super::mutex::Mutex;
+use super::wait::deadline;
 
-/// What can be put into shared memory: plain data of any bytes, without
-/// pointers, which is what [`bytemuck::Pod`] says of a type.
+/// A type that can be put into shared memory: plain data without pointers, for
+/// which every pattern of bytes is a valid value. That is what
+/// [`bytemuck::Pod`] means.
 ///
-/// Numbers and arrays of numbers are; a struct of one's own becomes it by a
-/// derive. The crate for that is [`bytemuck`](super::bytemuck), which stands
-/// here so that no second version of it is needed:
+/// Numbers and arrays of numbers are plain. A struct becomes plain by a derive
+/// of the crate [`bytemuck`](super::bytemuck), which is re-exported so that the
+/// versions agree:
 ///
 /// ```
 /// use shared::multiprocessing::{Value, bytemuck};
@@ -39,56 +53,59 @@ use super::mutex::{Lock, Mutex};
 /// # Ok::<(), shared::multiprocessing::Error>(())
 /// ```
 ///
-/// A `bool`, a `char` and an `enum` are not, because not every byte is one of
-/// them: share a `u8` or a `u32` in their place.
+/// `bool`, `char` and enums are not plain, because not every byte pattern is a
+/// valid value of them: share a `u8` or a `u32` instead.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot lie in shared memory",
+    message = "`{Self}` cannot be put into shared memory",
     label = "this is not known to be plain data",
     note = "a struct of plain data needs `#[repr(C)]` and `#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]`; see the docs of `shared::multiprocessing::Plain`",
-    note = "`bool`, `char` and enums cannot: use `u8` or `u32`; what has a pointer, as `String` and `Vec`, goes through a `Queue` or a `pipe`"
+    note = "instead of `bool`, `char` and enums use `u8` or `u32`; send types with pointers, such as `String` and `Vec`, through a `Queue` or a `pipe`"
 )]
 pub trait Plain: Pod + Send {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Pod + Send> Plain for T {}
 
-/// The header of a `Value` or an `Array`.
+/// The header of a `Value` or an `Array`. The mutex guards the items that follow
+/// the header; the other fields never change.
 #[repr(C)]
-struct Locked {
+struct ArrayHeader {
     mutex: Mutex,
-    /// How many items follow.
+    /// The number of items.
     len: AtomicU64,
-    /// How many bytes each of them has.
+    /// The size of an item in bytes.
     item_size: AtomicU64,
 }
 
-// SAFETY: zeroes are a valid value; a mutex and atomics.
-unsafe impl Header for Locked {}
+// SAFETY: zeroes are a valid value; all fields are a mutex and atomics.
+unsafe impl Header for ArrayHeader {}
 
 /// An array in shared memory with a lock: `multiprocessing.Array`.
 ///
-/// A handle: clones, and what a child process gets as an argument, are the
-/// same array. The items are [`Plain`] data, because they are bytes to the other
-/// process; a struct needs a derive to be that.
+/// An `Array` is a handle: its clones, and what a child process gets as an
+/// argument, are the same array. The items are [`Plain`] data, because other
+/// processes see them as bytes; a struct needs a derive.
 ///
-/// Unlike Python's, the lock is not taken anew for each access: a guard spans
-/// as much as one update needs. When a process dies with the lock, the next
-/// `lock` is poisoned, as when a thread panics; `get`, `set` and `to_vec` go on.
-/// They wait for the lock like `lock`, and so for ever for a process that is
-/// stopped while it holds it; [`try_lock`](Self::try_lock) and
-/// [`lock_timeout`](Self::lock_timeout) do not.
+/// Unlike in Python, an access through a guard takes no lock of its own: one
+/// guard covers a whole update. If a process dies while it holds the lock, the
+/// next `lock` returns a poison error, as after a panic of a thread; `get`,
+/// `set` and `to_vec` work on. These three wait for the lock as `lock` does, and
+/// so for ever if the process that holds it is stopped;
+/// [`try_lock`](Self::try_lock) and [`lock_timeout`](Self::lock_timeout) do not.
 ///
-/// # What it costs
+/// # Costs
 ///
-/// A lock nobody else wants costs two atomic operations and no system call; a
-/// contended one sleeps in the kernel.
+/// An uncontended lock costs two atomic operations, one to take it and one to
+/// release it, and no system call. A contended one sleeps in the kernel.
 ///
-/// In each process that has it, an array takes one descriptor and as much
-/// address space as its bytes and 80 more, in whole pages of 4 KiB; a clone takes
-/// nothing. Memory is taken for the pages that were written, once for all
-/// processes. So with `ulimit -n 1024`, a common limit, about a thousand values
-/// or arrays are all that a process can have. A thousand counters of 8 bytes are
-/// better one `Array` of a thousand items: one descriptor and two pages, and one
+/// In each process that has it, an array takes one descriptor, and as much
+/// address space as its items and 80 bytes more, in whole pages of 4 KiB; a
+/// clone takes nothing. Memory is allocated for the pages that were written,
+/// once for all processes.
+///
+/// With `ulimit -n 1024`, a common limit, a process can have about a thousand
+/// values or arrays. For a thousand counters of 8 bytes, one `Array` of a
+/// thousand items is better: it takes one descriptor and two pages, and has one
 /// lock for all of them.
 ///
 /// ```
@@ -102,20 +119,20 @@ unsafe impl Header for Locked {}
 /// # Ok::<(), shared::multiprocessing::Error>(())
 /// ```
 pub struct Array<T> {
-    memory: Arc<Memory<Locked>>,
+    memory: Arc<SharedMemory<ArrayHeader>>,
     items: PhantomData<fn() -> T>,
 }
 
 impl<T: Plain> Array<T> {
     const ALIGNED: () = assert!(
-        align_of::<T>() <= ALIGN,
-        "an item is aligned to 16 bytes at most"
+        align_of::<T>() <= DATA_ALIGN,
+        "the items of an array cannot be aligned to more than 16 bytes"
     );
 
-    /// Makes an array of `items`: `Array('i', [1, 2, 3])`.
+    /// Creates an array of `items`: `Array('i', [1, 2, 3])`.
     ///
     /// # Errors
-    /// The system gives no memory or descriptor.
+    /// [`Error::System`] if the system refuses the memory or the descriptor.
     pub fn new(items: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         let items: Vec<T> = items.into_iter().collect();
         let array = Self::zeroed(items.len())?;
@@ -123,11 +140,11 @@ impl<T: Plain> Array<T> {
         Ok(array)
     }
 
-    /// Makes an array of `len` zeroes: `Array('d', 1000)`.
+    /// Creates an array of `len` zeroes: `Array('d', 1000)`.
     ///
     /// # Errors
-    /// As [`new`](Self::new); also if `len` items are more than can be
-    /// addressed.
+    /// As [`new`](Self::new); [`Error::InvalidInput`] if the size of `len` items
+    /// overflows.
     pub fn zeroed(len: usize) -> Result<Self, Error> {
         Self::of_kind(Kind::Array, len)
     }
@@ -140,7 +157,7 @@ impl<T: Plain> Array<T> {
                 size_of::<T>()
             ))
         })?;
-        let memory = Memory::<Locked>::new(kind, size)?;
+        let memory = SharedMemory::<ArrayHeader>::new(kind, size)?;
         let header = memory.header();
         // SAFETY: the memory is new, and nobody else has it.
         unsafe { header.mutex.init()? };
@@ -154,18 +171,17 @@ impl<T: Plain> Array<T> {
         })
     }
 
-    /// The array that a descriptor belongs to, if it is one of this kind and of
-    /// items of this size.
+    /// Opens the array of another process, if it is of this kind and has items
+    /// of this size.
     fn open(kind: Kind, fd: OwnedFd) -> Result<Self, Error> {
         let () = Self::ALIGNED;
-        let memory = Memory::<Locked>::open(kind, fd)?;
-        let (size, came) = (
-            size_of::<T>() as u64,
-            memory.header().item_size.load(Ordering::Relaxed),
-        );
-        if came != size {
+        let memory = SharedMemory::<ArrayHeader>::open(kind, fd)?;
+        let expected = size_of::<T>() as u64;
+        let received = memory.header().item_size.load(Ordering::Relaxed);
+        if received != expected {
             return Err(Error::InvalidInput(format!(
-                "{kind} of {came}-byte items came where {kind} of {size}-byte items was expected"
+                "received {kind} of {received}-byte items where {kind} of {expected}-byte items \
+                 was expected: an argument must be received as the type that it was sent as"
             )));
         }
         let array = Array {
@@ -193,7 +209,7 @@ impl<T: Plain> Array<T> {
     /// # Panics
     /// If `index` is out of range, or this thread holds the lock.
     pub fn get(&self, index: usize) -> T {
-        self.check(index);
+        self.check_index(index);
         self.lock().unwrap_or_else(PoisonError::into_inner)[index]
     }
 
@@ -202,12 +218,13 @@ impl<T: Plain> Array<T> {
     /// # Panics
     /// As [`get`](Self::get).
     pub fn set(&self, index: usize, value: T) {
-        self.check(index);
+        self.check_index(index);
         self.lock().unwrap_or_else(PoisonError::into_inner)[index] = value;
     }
 
-    /// Before the lock is taken, or the panic would poison it.
-    fn check(&self, index: usize) {
+    /// Panics if `index` is out of range. Called before the lock is taken,
+    /// because a panic under the lock would poison it.
+    fn check_index(&self, index: usize) {
         let len = self.len();
         assert!(
             index < len,
@@ -215,7 +232,7 @@ impl<T: Plain> Array<T> {
         );
     }
 
-    /// A copy of all items, none changed meanwhile: `a[:]`. Waits for the lock.
+    /// A copy of all items, made under one lock: `a[:]`. Waits for the lock.
     ///
     /// # Panics
     /// If this thread holds the lock.
@@ -226,11 +243,12 @@ impl<T: Plain> Array<T> {
     /// Waits for the lock: `with a.get_lock():`.
     ///
     /// # Errors
-    /// As [`std::sync::Mutex::lock`]: the last holder died or panicked. The
-    /// error has the guard.
+    /// As [`std::sync::Mutex::lock`]: the lock is poisoned, because an owner died
+    /// or panicked. The error contains the guard.
     ///
     /// # Panics
-    /// If this thread holds the lock already; Python's is an `RLock`.
+    /// If this thread holds the lock already. (Python's lock is an `RLock`, which
+    /// a thread can take twice.)
     #[inline]
     pub fn lock(&self) -> LockResult<Guard<'_, [T]>> {
         self.memory.header().mutex.lock();
@@ -240,19 +258,18 @@ impl<T: Plain> Array<T> {
     /// Takes the lock if it is free: `a.get_lock().acquire(block=False)`.
     ///
     /// # Errors
-    /// As [`std::sync::Mutex::try_lock`]: it is held, be it by this thread, or
-    /// it is poisoned.
+    /// As [`std::sync::Mutex::try_lock`]: it is held, by this thread or another
+    /// one, or it is poisoned.
     pub fn try_lock(&self) -> TryLockResult<Guard<'_, [T]>> {
-        self.taken(self.memory.header().mutex.try_lock())
+        self.guard_if(self.memory.header().mutex.try_lock())
     }
 
-    /// Waits for the lock, but no longer than `timeout`:
+    /// Waits for the lock, at most `timeout`:
     /// `a.get_lock().acquire(timeout=d)`.
     ///
     /// # Errors
     /// [`TryLockError::WouldBlock`] if the time has passed;
-    /// [`TryLockError::Poisoned`], with the guard, if the last holder died or
-    /// panicked.
+    /// [`TryLockError::Poisoned`], with the guard, if an owner died or panicked.
     ///
     /// # Panics
     /// If this thread holds the lock already.
@@ -266,26 +283,26 @@ impl<T: Plain> Array<T> {
     /// let a = Array::new([1, 2, 3])?;
     /// match a.lock_timeout(Duration::from_secs(1)) {
     ///     Ok(mut items) => items[0] += 10,
-    ///     Err(TryLockError::Poisoned(_)) => println!("its holder died"),
-    ///     Err(TryLockError::WouldBlock) => println!("it is held for long"),
+    ///     Err(TryLockError::Poisoned(_)) => println!("its owner died"),
+    ///     Err(TryLockError::WouldBlock) => println!("it is still held"),
     /// }
     /// # Ok::<(), shared::multiprocessing::Error>(())
     /// ```
     pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<Guard<'_, [T]>> {
-        self.taken(self.memory.header().mutex.lock_until(deadline(timeout)))
+        self.guard_if(self.memory.header().mutex.lock_until(deadline(timeout)))
     }
 
     /// The guard, if this thread has just taken the lock.
-    fn taken(&self, lock: Result<Lock, Error>) -> TryLockResult<Guard<'_, [T]>> {
-        match lock {
-            Ok(_) => self.guard().map_err(TryLockError::Poisoned),
-            Err(_) => Err(TryLockError::WouldBlock),
+    fn guard_if(&self, is_locked: bool) -> TryLockResult<Guard<'_, [T]>> {
+        match is_locked {
+            true => self.guard().map_err(TryLockError::Poisoned),
+            false => Err(TryLockError::WouldBlock),
         }
     }
 
-    /// A copy for `{:?}`, if the lock is free. The items are printed when it is
-    /// free again, because a printer may wait for its reader.
-    fn glance(&self) -> Option<Vec<T>> {
+    /// A copy of the items for `{:?}`, if the lock is free. It is printed after
+    /// the lock is released, because writing the text may block.
+    fn try_to_vec(&self) -> Option<Vec<T>> {
         match self.try_lock() {
             Ok(guard) => Some(guard.to_vec()),
             Err(TryLockError::Poisoned(poison)) => Some(poison.get_ref().to_vec()),
@@ -293,12 +310,13 @@ impl<T: Plain> Array<T> {
         }
     }
 
-    /// Whether somebody died or panicked with the lock.
+    /// Whether an owner of the lock died or panicked, and the poison was not
+    /// cleared since.
     pub fn is_poisoned(&self) -> bool {
         self.memory.header().mutex.poisoned.load(Ordering::Relaxed) != 0
     }
 
-    /// Says that the data is right again.
+    /// Declares the data valid again.
     pub fn clear_poison(&self) {
         self.memory
             .header()
@@ -310,14 +328,15 @@ impl<T: Plain> Array<T> {
     /// The guard of a lock that this thread has just taken.
     #[inline]
     fn guard(&self) -> LockResult<Guard<'_, [T]>> {
-        self.memory.locked.store(true, Ordering::Relaxed);
+        self.memory.keep_mapped.store(true, Ordering::Relaxed);
         let items = self.memory.data().cast::<T>();
         let guard = Guard {
             memory: &self.memory,
-            // SAFETY: `zeroed` made room for `len` items, aligned, and any
-            // bytes are a valid `T`; the mapping outlives the guard's borrow.
+            // SAFETY: `of_kind` and `open` have ensured that there is space for
+            // `len` aligned items, and any bytes are a valid `T`; the mapping
+            // outlives the guard's borrow.
             items: unsafe { slice::from_raw_parts_mut(items, self.len()) }.into(),
-            panicking: thread::panicking(),
+            was_panicking: thread::panicking(),
         };
         if self.is_poisoned() {
             Err(PoisonError::new(guard))
@@ -329,17 +348,17 @@ impl<T: Plain> Array<T> {
 
 /// A single value in shared memory with a lock: `multiprocessing.Value`.
 ///
-/// An [`Array`] of one; all that is said there of locks, of a holder's death and
-/// of costs holds here. Each process that has a value pays one descriptor and
-/// one page of address space, and all of them together one page (4 KiB) of
-/// memory: for many values, an `Array` is better. A struct of one's own has to
-/// be [`Plain`] data, which is where an example of it stands.
+/// A `Value` is an [`Array`] of one item. What is said there of locks, of an
+/// owner's death and of costs holds here too: a value takes one descriptor and
+/// one page of address space in each process that has it, and one page (4 KiB)
+/// of memory for all of them together. For many values, an `Array` is better. A
+/// struct has to be [`Plain`] data; there is an example there.
 ///
 /// ```
 /// use shared::multiprocessing::Value;
 ///
 /// let v = Value::new(0i32)?;
-/// *v.lock().unwrap() += 1; // one lock spans the reading and the writing
+/// *v.lock().unwrap() += 1; // one lock covers the reading and the writing
 /// assert_eq!(v.get(), 1);
 /// # Ok::<(), shared::multiprocessing::Error>(())
 /// ```
@@ -349,7 +368,7 @@ impl<T: Plain> Value<T> {
     /// Puts `value` into shared memory: `Value('i', 0)`.
     ///
     /// # Errors
-    /// The system gives no memory or descriptor.
+    /// [`Error::System`] if the system refuses the memory or the descriptor.
     pub fn new(value: T) -> Result<Self, Error> {
         let array = Array::of_kind(Kind::Value, 1)?;
         array.set(0, value);
@@ -395,7 +414,7 @@ impl<T: Plain> Value<T> {
         first(self.0.try_lock())
     }
 
-    /// Waits for the lock, but no longer than `timeout`:
+    /// Waits for the lock, at most `timeout`:
     /// `v.get_lock().acquire(timeout=d)`.
     ///
     /// # Errors
@@ -407,18 +426,19 @@ impl<T: Plain> Value<T> {
         first(self.0.lock_timeout(timeout))
     }
 
-    /// Whether somebody died or panicked with the lock.
+    /// Whether an owner of the lock died or panicked, and the poison was not
+    /// cleared since.
     pub fn is_poisoned(&self) -> bool {
         self.0.is_poisoned()
     }
 
-    /// Says that the data is right again.
+    /// Declares the data valid again.
     pub fn clear_poison(&self) {
         self.0.clear_poison();
     }
 }
 
-/// The guard of the only item.
+/// Narrows a guard to the only item.
 fn first<'a, T>(guard: TryLockResult<Guard<'a, [T]>>) -> TryLockResult<Guard<'a, T>> {
     match guard {
         Ok(guard) => Ok(guard.first()),
@@ -429,15 +449,17 @@ fn first<'a, T>(guard: TryLockResult<Guard<'a, [T]>>) -> TryLockResult<Guard<'a,
     }
 }
 
-/// What `lock` gives: the data, until it is dropped.
+/// Holds the lock of a [`Value`] or an [`Array`], and gives access to the data,
+/// until it is dropped.
 ///
-/// Not `Send`. If leaked with `mem::forget`, the lock stays held until the
-/// thread exits, and the next `lock` is poisoned.
+/// It is not `Send`. If it is leaked with `mem::forget`, the lock stays held
+/// until the thread exits, and the next `lock` returns a poison error.
 pub struct Guard<'a, T: ?Sized> {
-    memory: &'a Memory<Locked>,
+    memory: &'a SharedMemory<ArrayHeader>,
     items: NonNull<T>,
-    /// Whether the thread was panicking before; a panic since then poisons.
-    panicking: bool,
+    /// Whether the thread was panicking when it took the lock. Only a panic that
+    /// began later poisons.
+    was_panicking: bool,
 }
 
 impl<'a, T> Guard<'a, [T]> {
@@ -446,7 +468,7 @@ impl<'a, T> Guard<'a, [T]> {
         let guard = Guard {
             memory: self.memory,
             items: self.items.cast::<T>(),
-            panicking: self.panicking,
+            was_panicking: self.was_panicking,
         };
         std::mem::forget(self);
         guard
@@ -458,8 +480,8 @@ impl<T: ?Sized> Deref for Guard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the items are valid while the mapping is borrowed, and the
-        // lock keeps everybody else from them.
+        // SAFETY: the items are valid while the mapping is borrowed, and only
+        // the owner of the lock accesses them.
         unsafe { self.items.as_ref() }
     }
 }
@@ -476,10 +498,10 @@ impl<T: ?Sized> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         let mutex = &self.memory.header().mutex;
-        if !self.panicking && thread::panicking() {
+        if !self.was_panicking && thread::panicking() {
             mutex.poisoned.store(1, Ordering::Relaxed);
         }
-        self.memory.locked.store(false, Ordering::Relaxed);
+        self.memory.keep_mapped.store(false, Ordering::Relaxed);
         // SAFETY: a guard exists only while its thread holds the lock, and it
         // is not `Send`.
         unsafe { mutex.unlock() }
@@ -507,20 +529,20 @@ impl<T> Clone for Value<T> {
     }
 }
 
-/// Prints the items, or `<locked>` if somebody holds the lock. Never waits.
+/// Prints the items, or `<locked>` if the lock is held. Never waits.
 impl<T: Plain + fmt::Debug> fmt::Debug for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.glance() {
+        match self.try_to_vec() {
             Some(items) => f.debug_tuple("Array").field(&items).finish(),
             None => f.write_str("Array(<locked>)"),
         }
     }
 }
 
-/// Prints the value, or `<locked>` if somebody holds the lock. Never waits.
+/// Prints the value, or `<locked>` if the lock is held. Never waits.
 impl<T: Plain + fmt::Debug> fmt::Debug for Value<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.glance() {
+        match self.0.try_to_vec() {
             Some(items) => f.debug_tuple("Value").field(&items[0]).finish(),
             None => f.write_str("Value(<locked>)"),
         }

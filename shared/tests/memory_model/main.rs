@@ -1,11 +1,11 @@
-//! The rings in shared memory under Loom, which tries the orders in which
-//! threads can take their steps, and every value that the memory model lets a
-//! load see.
+//! The queue and the channel of a pool under Loom, which runs each test with
+//! every order in which threads can take their steps, and with every value that
+//! the memory model allows a load to return.
 //!
-//! It is the library's own source, compiled once more over atomics, a memory
-//! and a mutex that are Loom's. A process is a thread here. It can be killed:
-//! it stops at one of its steps, and the locks that it holds go to the next
-//! one, who is told, as with robust mutexes.
+//! This is the library's own source, compiled once more over Loom's atomics,
+//! memory and mutexes. A thread stands for a process. It can be killed: then it
+//! stops at one of its steps, and the locks that it holds go to the next owner,
+//! as robust mutexes do.
 
 #![cfg(all(feature = "multiprocessing", target_os = "linux"))]
 

@@ -1,4 +1,5 @@
-//! The queue: what is put is got, whoever is killed at whatever step.
+//! The queue: every item that is put is got, whichever process is killed at
+//! whichever step.
 
 use loom::thread::{self, JoinHandle};
 
@@ -6,13 +7,13 @@ use crate::model::{check, check_deaths, mortal};
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::queue::Queue;
 
-fn putting(queue: &Queue<u8>, items: &'static [u8]) -> JoinHandle<()> {
+fn start_producer(queue: &Queue<u8>, items: &'static [u8]) -> JoinHandle<()> {
     let queue = queue.clone();
     thread::spawn(move || items.iter().for_each(|&item| queue.put(item).unwrap()))
 }
 
-/// What is left, in order.
-fn rest(queue: &Queue<u8>) -> Vec<u8> {
+/// Gets all items that are left, in order.
+fn drain(queue: &Queue<u8>) -> Vec<u8> {
     let len = queue.len();
     assert_eq!(queue.is_empty(), len == 0);
     let mut all = Vec::new();
@@ -28,7 +29,7 @@ fn rest(queue: &Queue<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn an_item_that_is_put_is_got_whole() {
+fn an_item_arrives_whole() {
     check(|| {
         let queue = Queue::<u64>::new().unwrap();
         let producer = {
@@ -41,10 +42,10 @@ fn an_item_that_is_put_is_got_whole() {
 }
 
 #[test]
-fn two_producers_lose_nothing() {
+fn two_producers_lose_no_item() {
     check(|| {
         let queue = Queue::new().unwrap();
-        let producers = [putting(&queue, &[1]), putting(&queue, &[2])];
+        let producers = [start_producer(&queue, &[1]), start_producer(&queue, &[2])];
         let mut got = [queue.get().unwrap(), queue.get().unwrap()];
         got.sort_unstable();
         assert_eq!(got, [1, 2]);
@@ -56,10 +57,10 @@ fn two_producers_lose_nothing() {
 }
 
 #[test]
-fn two_consumers_double_nothing_and_both_wake() {
+fn two_consumers_are_both_woken_and_get_different_items() {
     check(|| {
         let queue = Queue::new().unwrap();
-        let producer = putting(&queue, &[1, 2]);
+        let producer = start_producer(&queue, &[1, 2]);
         let consumer = {
             let queue = queue.clone();
             thread::spawn(move || queue.get().unwrap())
@@ -71,10 +72,10 @@ fn two_consumers_double_nothing_and_both_wake() {
 }
 
 #[test]
-fn a_full_queue_wakes_its_producer_when_there_is_room() {
+fn a_producer_of_a_full_queue_is_woken_by_a_get() {
     check(|| {
         let queue = Queue::with_maxsize(1).unwrap();
-        let producer = putting(&queue, &[1, 2]);
+        let producer = start_producer(&queue, &[1, 2]);
         assert_eq!(queue.get().unwrap(), 1);
         assert_eq!(queue.get().unwrap(), 2);
         producer.join().unwrap();
@@ -82,10 +83,10 @@ fn a_full_queue_wakes_its_producer_when_there_is_room() {
 }
 
 #[test]
-fn a_producer_killed_at_any_step_strands_no_consumer() {
+fn a_producer_killed_at_any_step_leaves_no_consumer_asleep_beside_an_item() {
     check_deaths(|steps| {
         let queue = Queue::new().unwrap();
-        let doomed = {
+        let victim = {
             let queue = queue.clone();
             thread::spawn(move || mortal(steps, || queue.put(1).unwrap()))
         };
@@ -93,35 +94,40 @@ fn a_producer_killed_at_any_step_strands_no_consumer() {
             let queue = queue.clone();
             thread::spawn(move || queue.get().unwrap())
         };
-        let put = doomed.join().unwrap();
-        if queue.is_empty() && !put {
-            // It is not there and not coming, or has been got.
+        let completed = victim.join().unwrap();
+        if queue.is_empty() && !completed {
+            // Either the item was never put, or the consumer has got it. In the
+            // first case the consumer needs another one.
             queue.put(2).unwrap();
         }
         let mut all = vec![consumer.join().unwrap()];
-        all.extend(rest(&queue));
+        all.extend(drain(&queue));
         assert!(
-            all == [1] || !put && (all == [2] || all == [1, 2]),
-            "{all:?}, {put}"
+            all == [1] || !completed && (all == [2] || all == [1, 2]),
+            "{all:?}, {completed}"
         );
     });
 }
 
 #[test]
-fn a_consumer_killed_at_any_step_loses_nothing_else() {
+fn a_consumer_killed_at_any_step_loses_no_other_item() {
     check_deaths(|steps| {
         let queue = Queue::with_maxsize(1).unwrap();
         queue.put(1).unwrap();
-        let doomed = {
+        let victim = {
             let queue = queue.clone();
             thread::spawn(move || mortal(steps, || assert_eq!(queue.get().unwrap(), 1)))
         };
-        let producer = putting(&queue, &[2]);
-        let got = doomed.join().unwrap();
-        // Room there is at the latest when somebody has got the first.
+        let producer = start_producer(&queue, &[2]);
+        let completed = victim.join().unwrap();
+        // If the victim has not got the first item, this makes space for the
+        // second one.
         let mut all: Vec<_> = queue.try_get().into_iter().collect();
         producer.join().unwrap();
-        all.extend(rest(&queue));
-        assert!(all == [2] || !got && all == [1, 2], "{all:?}, {got}");
+        all.extend(drain(&queue));
+        assert!(
+            all == [2] || !completed && all == [1, 2],
+            "{all:?}, {completed}"
+        );
     });
 }

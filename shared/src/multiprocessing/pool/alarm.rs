@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
 use crate::multiprocessing::error::Error;
-use crate::multiprocessing::memory::{AtomicU32, Header, Kind, Memory, futex_wait, futex_wake};
+use crate::multiprocessing::memory::{AtomicU32, Header, Kind, SharedMemory};
+use crate::multiprocessing::wait::{futex_wait, futex_wake};
 
-pub(super) struct Alarm(Memory<AlarmHeader>);
+pub(super) struct Alarm(SharedMemory<AlarmHeader>);
 
 #[repr(C)]
 struct AlarmHeader {
@@ -26,12 +27,12 @@ unsafe impl Header for AlarmHeader {}
 
 impl Alarm {
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Alarm(Memory::new(Kind::Alarm, 0)?))
+        Ok(Alarm(SharedMemory::new(Kind::Alarm, 0)?))
     }
 
     /// A worker's end of it.
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Alarm(Memory::open(Kind::Alarm, fd)?))
+        Ok(Alarm(SharedMemory::open(Kind::Alarm, fd)?))
     }
 
     /// How many times it has been raised. The manager reads this before it looks

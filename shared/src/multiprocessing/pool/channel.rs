@@ -2,7 +2,7 @@
 //! results the other.
 //!
 //! [`handle`](super::handle) uses the pool's end and [`worker`](super::worker)
-//! the worker's end. Below stands the parent module's `memory`.
+//! the worker's end. Below stand the parent module's `ring` and `memory`.
 //!
 //! # Layout
 //!
@@ -32,7 +32,7 @@
 //! # Why this is not a `Queue`
 //!
 //! A [`Queue`](crate::multiprocessing::Queue) has any number of producers and
-//! consumers, so it needs robust locks and a repair after a death. Each ring
+//! consumers, so it needs robust locks and a ring that can grow. Each ring
 //! here has one writer and one reader: it needs no lock, and a death leaves
 //! nothing to repair. Each worker has its own channel, so a worker that dies or
 //! is stopped affects only its own tasks, the pool knows which these are, and
@@ -93,19 +93,17 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
+use crate::multiprocessing::allocation::reserve;
 use crate::multiprocessing::error::Error;
-use crate::multiprocessing::memory::{
-    Area, AtomicU32, AtomicU64, Header, Kind, Memory, fence, futex_wait, futex_wake, reserve,
-};
+use crate::multiprocessing::memory::{AtomicU32, AtomicU64, Header, Kind, SharedMemory, fence};
+use crate::multiprocessing::ring::{FRAME_HEADER, RingArea, frame_size};
+use crate::multiprocessing::wait::{futex_wait, futex_wake};
 
 /// The size of a ring in bytes.
 pub(super) const RING_SIZE: u64 = 1 << 17;
 
 /// The longest body of a frame in bytes.
 const MAX_BODY: usize = 1 << 15;
-
-/// The size of a frame's header in bytes. Frames start at multiples of it.
-const FRAME_HEADER: u64 = 8;
 
 #[repr(C)]
 struct ChannelHeader {
@@ -172,14 +170,14 @@ impl Frame {
 
     /// How many bytes of the ring the frame takes.
     pub(super) fn size(self) -> u64 {
-        FRAME_HEADER + (self.len as u64).next_multiple_of(FRAME_HEADER)
+        frame_size(self.len as u64)
     }
 }
 
 /// One end of the channel. It keeps its own copies of the indices, so nothing
 /// that the other end writes can make it read or write outside the rings.
 pub(super) struct Channel {
-    memory: Memory<ChannelHeader>,
+    memory: SharedMemory<ChannelHeader>,
     /// The index of the ring that this end writes; it reads the other one.
     out: usize,
     tail: u64,
@@ -192,26 +190,26 @@ pub(super) struct Channel {
 }
 
 /// Where a ring stands in the memory.
-fn area(ring: usize) -> Area {
-    Area {
+fn area(ring: usize) -> RingArea {
+    RingArea {
         start: ring * RING_SIZE as usize,
-        size: RING_SIZE,
+        capacity: RING_SIZE,
     }
 }
 
 impl Channel {
     /// Makes a channel, and returns the pool's end of it.
     pub(super) fn new() -> Result<Self, Error> {
-        let memory = Memory::new(Kind::Channel, 2 * RING_SIZE as usize)?;
+        let memory = SharedMemory::new(Kind::Channel, 2 * RING_SIZE as usize)?;
         Ok(Self::end(memory, 0))
     }
 
     /// The worker's end.
     pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
-        Ok(Self::end(Memory::open(Kind::Channel, fd)?, 1))
+        Ok(Self::end(SharedMemory::open(Kind::Channel, fd)?, 1))
     }
 
-    fn end(memory: Memory<ChannelHeader>, out: usize) -> Self {
+    fn end(memory: SharedMemory<ChannelHeader>, out: usize) -> Self {
         Channel {
             memory,
             out,
@@ -265,7 +263,7 @@ impl Channel {
                     return false;
                 }
             }
-            let (area, tail) = (area(self.out), self.tail);
+            let (ring, tail) = (area(self.out).of(&self.memory), self.tail);
             let split = header.len();
             let from_header = &header[start.min(split)..end.min(split)];
             let from_body = &body[start.max(split) - split..end.max(split) - split];
@@ -273,10 +271,9 @@ impl Channel {
             // SAFETY: the other end has read this part of the ring, and nothing
             // else writes to it.
             unsafe {
-                self.memory.write(area, tail, &frame.bits().to_ne_bytes());
-                self.memory.write(area, body_start, from_header);
-                self.memory
-                    .write(area, body_start + from_header.len() as u64, from_body);
+                ring.write(tail, &frame.bits().to_ne_bytes());
+                ring.write(body_start, from_header);
+                ring.write(body_start + from_header.len() as u64, from_body);
             }
             self.tail += frame.size();
             self.outgoing().tail.0.store(self.tail, Release);
@@ -302,7 +299,7 @@ impl Channel {
         }
         let written = self.cached_tail.wrapping_sub(self.head);
         // SAFETY: nothing writes between head and tail.
-        let bits = unsafe { self.memory.read_u64(area(1 - self.out), self.head) };
+        let bits = unsafe { area(1 - self.out).of(&self.memory).read_u64(self.head) };
         let frame = Frame::from_bits(bits);
         if written > RING_SIZE || frame.size() > written {
             return Err(Error::Corrupt(
@@ -319,10 +316,10 @@ impl Channel {
         let len = frame.len as u64;
         let fits = reserve(buffer, len);
         if fits {
-            let (area, body_start) = (area(1 - self.out), self.head + FRAME_HEADER);
+            let ring = area(1 - self.out).of(&self.memory);
             // SAFETY: nothing writes between head and tail, and `next_frame`
             // has seen that the frame ends before the tail.
-            unsafe { self.memory.read(area, body_start, len, buffer) };
+            unsafe { ring.read(self.head + FRAME_HEADER, len, buffer) };
         }
         self.head += frame.size();
         self.incoming().head.0.store(self.head, Release);

@@ -15,10 +15,10 @@ use super::alarm::Alarm;
 use super::channel::{Channel, Frame, RING_SIZE};
 use super::job::{Cause, Task};
 use super::watcher::Watcher;
+use crate::multiprocessing::allocation::too_large;
 use crate::multiprocessing::child::{Child, ExitStatus};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::too_large;
 
 /// A worker, seen from the pool.
 pub(super) struct WorkerHandle {

@@ -24,7 +24,7 @@ use super::job::{Cause, Job};
 use super::state::{CHECK_INTERVAL, State};
 use super::watcher::Watcher;
 use crate::multiprocessing::error::Error;
-use crate::multiprocessing::memory::{deadline, is_past, spin, wait_on};
+use crate::multiprocessing::wait::{deadline, is_past, spin, wait_on};
 
 /// How long `terminate` waits for workers that it could not kill, because they
 /// belong to another user by now, or are in an uninterruptible system call.

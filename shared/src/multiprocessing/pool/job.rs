@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::multiprocessing::allocation::too_large;
 use crate::multiprocessing::child::{ExitStatus, exit_error};
 use crate::multiprocessing::codec::{
     check_memory, decode_args, decode_next, decoder, encode_next, expect_end,
@@ -20,7 +21,6 @@ use crate::multiprocessing::codec::{
 use crate::multiprocessing::entry::entry_offset;
 use crate::multiprocessing::error::{Error, Failure};
 use crate::multiprocessing::format::Encoder;
-use crate::multiprocessing::memory::too_large;
 use crate::multiprocessing::target::{Target, zero_sized_value};
 
 /// One call of `apply`, `map` or another method: its tasks and their results.

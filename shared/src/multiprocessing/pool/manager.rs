@@ -12,7 +12,7 @@ use super::inner::PoolInner;
 use super::job::Cause;
 use super::state::CHECK_INTERVAL;
 use crate::multiprocessing::error::{Error, system};
-use crate::multiprocessing::memory::{deadline, is_past};
+use crate::multiprocessing::wait::{deadline, is_past};
 
 /// How long a busy manager works before it looks for dead workers.
 const REAP_INTERVAL: Duration = Duration::from_millis(10);

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use super::inner::PoolInner;
 use super::job::Job;
 use crate::multiprocessing::error::Error;
-use crate::multiprocessing::memory::{deadline, is_past};
 use crate::multiprocessing::target::{Owned, Target};
+use crate::multiprocessing::wait::{deadline, is_past};
 
 /// How many tasks for each worker [`Imap`] submits before their results are asked
 /// for.

@@ -16,10 +16,11 @@ use super::alarm::Alarm;
 use super::channel::{Channel, WaitFor};
 use super::fork::ForkGeneration;
 use super::job::split_task;
+use crate::multiprocessing::allocation::too_large;
 use crate::multiprocessing::codec::{encode, provide_handles};
 use crate::multiprocessing::entry::{call, resolve_entry, run_entry};
 use crate::multiprocessing::error::{Error, Failure, system};
-use crate::multiprocessing::memory::{spin, too_large};
+use crate::multiprocessing::wait::spin;
 
 /// How many bytes each of a worker's two buffers keeps from one task to the next.
 const KEPT_CAPACITY: usize = 1 << 20;

@@ -1,0 +1,165 @@
+//! How the ring of a queue becomes larger and smaller, and returns memory to
+//! the system.
+//!
+//! Growing: a producer whose frame does not fit doubles the capacity.
+//!
+//! Returning memory has two rules, because neither covers the other. A large
+//! ring that is nearly empty is made smaller, because traffic runs through all
+//! of a ring and so keeps all its pages allocated. But a ring that is not large
+//! keeps its capacity, and a backlog that nobody adds to would keep its pages
+//! until the end; so while it is drained, the pages that were read are
+//! released. Steady traffic triggers neither: its pages would be allocated again
+//! at once, which costs more than all the rest of a `put`.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+
+use nix::errno::Errno;
+
+use super::raw::{RawQueue, SideGuard, Wait};
+use crate::multiprocessing::error::{Error, system};
+use crate::multiprocessing::ring::{RingBytes, release_pages};
+
+/// The capacity of a new queue. Every process maps that much together with the
+/// header.
+pub(super) const INITIAL_CAPACITY: usize = 1 << 16;
+
+/// The least capacity of a new queue where RLIMIT_FSIZE does not permit
+/// [`INITIAL_CAPACITY`]. With the header it fits in a page.
+pub(super) const MIN_CAPACITY: usize = 1 << 11;
+
+/// A ring larger than this is made smaller when it is nearly empty.
+const SHRINK_ABOVE: u64 = 1 << 24;
+
+/// A backlog is being drained when this many bytes have been got since the last
+/// item was put.
+const DRAIN_MIN: u64 = 1 << 22;
+
+/// While a backlog is drained, pages are released each time that the head
+/// passes a multiple of this: not at every item, because it is a system call.
+const RELEASE_STEP: u64 = 1 << 20;
+
+impl RawQueue {
+    /// Ensures that a frame fits between the tail and the head, and returns the
+    /// capacity. `guard` is the producers'.
+    pub(super) fn reserve(
+        &self,
+        guard: &mut SideGuard<'_>,
+        tail: u64,
+        frame: u64,
+        wait: Wait,
+    ) -> Result<u64, Error> {
+        let header = self.header();
+        let (producers, consumers) = (&header.producers, &header.consumers);
+        let mut capacity = header.capacity.load(Relaxed);
+        if tail + frame <= producers.cached_other.load(Relaxed) + capacity {
+            return Ok(capacity);
+        }
+        let mut head = consumers.position();
+        if tail + frame > head + capacity {
+            let _consumers = self
+                .lock_consumers(wait)
+                .ok_or_else(|| wait.error(Error::Full))?;
+            head = consumers.position();
+            let needed = (tail - head)
+                .checked_add(frame)
+                .and_then(u64::checked_next_power_of_two)
+                .ok_or_else(|| system("mmap")(Errno::ENOMEM))?;
+            if needed > capacity {
+                self.memory.extend(needed)?;
+                let ring = guard.ring(needed)?;
+                self.resize(ring, head..tail, capacity, needed);
+                capacity = needed;
+            }
+        }
+        producers.cached_other.store(head, Relaxed);
+        Ok(capacity)
+    }
+
+    /// Returns memory to the system, if a rule says so, after the head has
+    /// advanced from `before` to `head`. `guard` is the consumers'.
+    pub(super) fn release_memory(&self, guard: &mut SideGuard<'_>, before: u64, head: u64) {
+        let producers = &self.header().producers;
+        let capacity = self.header().capacity.load(Relaxed);
+        let is_step = before / RELEASE_STEP != head / RELEASE_STEP;
+        if capacity <= SHRINK_ABOVE && !is_step {
+            return;
+        }
+        let tail = producers.position();
+        let is_draining = is_step && self.is_draining(head, tail);
+        if !is_draining && shrunk(capacity, head..tail) == capacity {
+            return;
+        }
+        // A consumer must not wait for the producers' lock, because a producer
+        // that holds it may be waiting for the consumers' one in `reserve`. If
+        // it is taken, the consumer of one of the next items tries again.
+        let Some(_producers) = self.try_lock_producers() else {
+            return;
+        };
+        let tail = producers.position();
+        let smaller = shrunk(capacity, head..tail);
+        let capacity = match guard.ring(capacity) {
+            Ok(ring) if smaller < capacity => {
+                self.resize(ring, head..tail, capacity, smaller);
+                // SAFETY: nothing live is beyond the new capacity, and both
+                // locks are held.
+                unsafe { release_pages(&self.memory, capacity, smaller, capacity - smaller) };
+                smaller
+            }
+            // A process that cannot map the ring leaves this to others.
+            _ if !is_draining => return,
+            _ => capacity,
+        };
+        // SAFETY: nothing live is between the tail and the head, and both locks
+        // are held.
+        unsafe { release_pages(&self.memory, capacity, tail, capacity - (tail - head)) };
+    }
+
+    /// Returns whether many bytes have been got since an item was put, as far as
+    /// the steps of [`release_memory`](Self::release_memory) show. Under the
+    /// consumers' lock.
+    fn is_draining(&self, head: u64, tail: u64) -> bool {
+        let header = self.header();
+        if header.drain_tail.load(Relaxed) != tail {
+            header.drain_tail.store(tail, Relaxed);
+            header.drain_start.store(head, Relaxed);
+        }
+        head - header.drain_start.load(Relaxed) >= DRAIN_MIN
+    }
+
+    /// Changes the capacity; both locks are held. `ring` is mapped with the
+    /// larger of the two capacities.
+    ///
+    /// The live bytes whose offset changes are first copied to free space. So
+    /// the ring of the old capacity stays valid until the new capacity is
+    /// stored, even if this process dies before.
+    fn resize(&self, ring: RingBytes<'_>, live: Range<u64>, old: u64, new: u64) {
+        let mut start = live.start;
+        while start < live.end {
+            let end = live.end.min((start / old + 1) * old);
+            let (from, to) = (start % old, start % new);
+            if from != to {
+                // SAFETY: both locks keep others out. If the ring grows, `to`
+                // is beyond the old capacity; if it shrinks, all that is live
+                // is beyond the new one, and `to` is before it.
+                unsafe { ring.copy(from, to, end - start) };
+            }
+            start = end;
+        }
+        self.header().capacity.store(new, Relaxed);
+    }
+}
+
+/// The capacity to which a ring should be made smaller: the least one of which
+/// the live bytes fill no more than half and in which they do not wrap around,
+/// but at least [`SHRINK_ABOVE`].
+fn shrunk(capacity: u64, live: Range<u64>) -> u64 {
+    let mut capacity = capacity;
+    while capacity > SHRINK_ABOVE
+        && live.end - live.start <= capacity / 4
+        && (live.is_empty() || live.start / (capacity / 2) == (live.end - 1) / (capacity / 2))
+    {
+        capacity /= 2;
+    }
+    capacity
+}

@@ -1,0 +1,576 @@
+//! A queue of byte strings in shared memory.
+//!
+//! [`Queue`](super::Queue) stands above this module; the bytes of the ring
+//! ([`ring`](crate::multiprocessing::ring)), the robust mutexes and the futexes
+//! stand below it.
+//!
+//! # Layout
+//!
+//! ```text
+//! byte 0    magic    "shmqueue"
+//!
+//! byte 128  producers                            | line 1: used by producers
+//!             lock          robust mutex         |
+//!             waiters       futex of consumers   |
+//!             cached_other  copy of the head     |
+//!             count         items put            | line 2: read by consumers
+//!             positions[2]  bytes put: the tail  |
+//!
+//! byte 256  consumers                            | the same, the other way round:
+//!             lock, waiters, cached_other        | futex of producers,
+//!             count, positions[2]                | items got, bytes got: the head
+//!
+//! byte 384  capacity, maxsize, drain_tail, drain_start
+//!
+//! byte 512  the ring: `capacity` bytes
+//!
+//!             |  free  | frame | frame | frame |      free      |
+//!                      ^ head                  ^ tail
+//!                        (positions modulo `capacity`)
+//!
+//!           a frame: length of the item (8 bytes), item, padding to 8 bytes
+//! ```
+//!
+//! # Which lock guards what
+//!
+//! | Field | Written under | Read |
+//! |---|---|---|
+//! | the fields of a side | the lock of that side | `count` and `positions` by anybody, the others under the lock |
+//! | `capacity` | both locks | under either lock |
+//! | `maxsize` | no lock, before the queue is sent | by anybody |
+//! | `drain_tail`, `drain_start` | the consumers' lock | under it |
+//! | bytes from the head to the tail | nobody | under the consumers' lock |
+//! | all other bytes of the ring | the producers' lock | nobody |
+//!
+//! A thread that takes both locks takes the producers' one first. A consumer
+//! that needs both only tries to take the producers' one.
+//!
+//! # Publication
+//!
+//! Invariant: `count` and the one of the two `positions` that has the parity of
+//! `count` belong together; both are as after a whole number of items.
+//!
+//! | | `put` | `get` | If the process dies after this step |
+//! |---|---|---|---|
+//! | 1 | takes the producers' lock | takes the consumers' lock | The next owner gets the lock and finds nothing changed. |
+//! | 2 | makes the ring larger, if necessary | | As said in `capacity.rs`. |
+//! | 3 | writes the frame at the tail | copies the item | Nothing is put; the next frame overwrites this one. Nothing is got; the next consumer gets the item. |
+//! | 4 | wakes waiters | wakes waiters | They check, find no change and sleep again. |
+//! | 5 | stores the new tail in the slot of the other parity | stores the new head there | As after step 3, because no one reads that slot. |
+//! | 6 | adds 1 to `count`, which publishes both | the same | The item is in the queue, whole. The item was got, and is lost with the process. |
+//! | 7 | | returns memory, if there is much | As said in `capacity.rs`. |
+//! | 8 | releases the lock | releases the lock | The call is complete. |
+//!
+//! Nothing is ever repaired, so the answer EOWNERDEAD of a lock is ignored, and
+//! a process that is stopped at any step leaves a state that the others can
+//! read. That is why the position is not simply updated next to the count: a
+//! death between the two stores would need a repair.
+//!
+//! Tests: `a_put`, `a_get` and `nobody_waits_for_a_stopped_*` in
+//! `tests/multiprocessing/kill_points.rs` kill or stop a process at each store;
+//! `a_producer_killed_at_any_step_*` and `a_consumer_killed_at_any_step_*` in
+//! `tests/memory_model/queue.rs` do so under every order of the memory model.
+//!
+//! # Wake-up
+//!
+//! A consumer of an empty queue waits for the producers' side to advance, and a
+//! producer of a full queue for the consumers' side. `waiters` of the side that
+//! has to advance is 0 if nobody waits, 1 if somebody does, and 2 while they are
+//! being woken.
+//!
+//! Invariant: a thread sleeps only if it stored 1 under the lock of the side that
+//! has to advance, after it saw there that it has to wait; so the next advance
+//! of that side, which is made under the same lock, finds `waiters` not 0 and
+//! wakes all who sleep.
+//!
+//! | | Waiting thread | If its process dies after this step |
+//! |---|---|---|
+//! | 1 | spins for a moment, with no lock held | Nothing has changed. |
+//! | 2 | takes the lock of the side that has to advance, and checks again | The next owner gets the lock. |
+//! | 3 | stores 1 in `waiters` | The next advance wakes in vain. |
+//! | 4 | releases the lock | The same. |
+//! | 5 | sleeps while `waiters` is 1 | The same. Nobody depends on one waiter, because all are woken. |
+//! | 6 | begins anew with its call | The same. |
+//!
+//! | | Advancing thread, which holds the lock of its side | If its process dies after this step |
+//! |---|---|---|
+//! | 1 | reads `waiters`; if 0, it goes to step 5 | Nothing has changed. |
+//! | 2 | stores 2, so that a thread between steps 4 and 5 above does not fall asleep | The 2 makes the next advance wake again. A 0 would let the sleepers sleep on. |
+//! | 3 | wakes all | The woken find nothing, block on the lock, get it from the dead one, and store 1 again. |
+//! | 4 | stores 0 | The same. |
+//! | 5 | publishes, releases the lock | The woken find what they wait for. |
+//!
+//! Waking comes before publishing. In the other order a process that dies in
+//! between leaves an item in the queue and a consumer that sleeps nevertheless.
+//! A thread that is woken early cannot miss the publication: before it sleeps
+//! again, it waits in step 2 for the lock that is held until then.
+//!
+//! Tests: `a_put_that_wakes_a_consumer`, `a_get_that_wakes_a_producer`,
+//! `a_put_that_waited_for_room` and `a_get_that_waited_for_an_item` in
+//! `kill_points.rs`; `killing_a_blocked_consumer_loses_no_item` and
+//! `killing_a_blocked_producer_loses_no_item` in `tests/multiprocessing/queue.rs`;
+//! all of `tests/memory_model/queue.rs`.
+//!
+//! # Adding a field
+//!
+//! A process can be killed between any two stores, and no code of its own runs
+//! afterwards. So the shared state has to be valid after each store:
+//!
+//! 1. A field is an atomic or a mutex and starts as zero, or is set in
+//!    [`RawQueue::new`] before the queue is sent.
+//! 2. One lock guards it, and the table above says which one. A field without a
+//!    lock may only be changed by one read-modify-write operation.
+//! 3. Fields that change together are published by one store, as `count`
+//!    publishes `positions`: the new values go where nobody looks yet, and the
+//!    last store makes readers look there.
+//! 4. What follows from other fields is not stored. (The number of items is the
+//!    difference of the counts.)
+//! 5. Whoever sleeps until the field changes is woken before the change is
+//!    published, under the lock under which it decided to sleep.
+//! 6. `kill_points.rs` and `tests/memory_model` get a case for each operation.
+//!
+//! Example: `task_done` and `join` of a `JoinableQueue`. `join` waits until as
+//! many items are done as were put. That number would be a third [`Side`], `done`,
+//! whose `count` is the number of items done: `task_done` takes its lock, wakes
+//! waiters and advances; `join` calls `wait_while` with that lock until the count
+//! reaches that of the producers. A count of unfinished items instead would be
+//! written by both `put` and `task_done`, under two locks (against rules 2 and
+//! 4), and a producer that dies between `count` and it would leave it wrong.
+
+use std::cell::UnsafeCell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::{Duration, Instant};
+
+use super::capacity::{INITIAL_CAPACITY, MIN_CAPACITY};
+use crate::multiprocessing::allocation::{reserve, too_large};
+use crate::multiprocessing::error::Error;
+use crate::multiprocessing::memory::{AtomicU32, AtomicU64, Header, Kind, SharedMemory};
+use crate::multiprocessing::mutex::Mutex;
+use crate::multiprocessing::ring::{FRAME_HEADER, RingBytes, RingMap, frame_size, read_unmapped};
+use crate::multiprocessing::wait::{deadline, futex_wait, futex_wake, is_past, spin};
+
+/// How long a call that does not wait gives the owner of a lock to release it.
+/// An owner needs that long only if it does not run.
+const TRY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// What a call does if it cannot proceed: fail, or wait until a deadline.
+#[derive(Clone, Copy)]
+pub(super) enum Wait {
+    Never,
+    Until(Option<Instant>),
+}
+
+impl Wait {
+    /// The error of a call that could not proceed in time; `at_once` if it does
+    /// not wait.
+    pub(super) fn error(self, at_once: Error) -> Error {
+        match self {
+            Wait::Never => at_once,
+            Wait::Until(_) => Error::Timeout,
+        }
+    }
+}
+
+#[repr(C)]
+pub(super) struct QueueHeader {
+    pub(super) producers: Side,
+    pub(super) consumers: Side,
+    /// The size of the ring, a power of two.
+    pub(super) capacity: AtomicU64,
+    /// The most items that the queue may hold; 0 means no limit.
+    maxsize: AtomicU64,
+    /// The tail when it was last looked at to see whether a backlog is being
+    /// drained, and the head when that tail was first seen.
+    pub(super) drain_tail: AtomicU64,
+    pub(super) drain_start: AtomicU64,
+}
+
+// SAFETY: zeroes are a valid value; all fields are mutexes and atomics.
+unsafe impl Header for QueueHeader {}
+
+/// The producers or the consumers. Aligned to 128 bytes because CPUs fetch cache
+/// lines in pairs. What the other side reads, `count` and `positions`, is in the
+/// second line, so that reading it does not take the line of the lock away.
+#[repr(C, align(128))]
+pub(super) struct Side {
+    pub(super) lock: Mutex,
+    /// The futex on which the OTHER side waits for this one to advance. The
+    /// module documentation explains its values 0, 1 and 2.
+    waiters: AtomicU32,
+    /// A copy of the other side's position. The real one is read again only
+    /// when the copy does not suffice, because that is a cache miss.
+    pub(super) cached_other: AtomicU64,
+    /// How many items this side has ever put or got.
+    count: AtomicU64,
+    /// How many bytes this side has ever put or got: one slot for even counts
+    /// and one for odd counts.
+    positions: [AtomicU64; 2],
+}
+
+impl Side {
+    /// The position, read without a lock. The loop repeats only when the side
+    /// has advanced meanwhile.
+    #[inline]
+    pub(super) fn position(&self) -> u64 {
+        loop {
+            let count = self.count.load(Acquire);
+            let position = self.positions[count as usize & 1].load(Acquire);
+            // The slot may be newer than `count` if the side has advanced twice.
+            // Then the Acquire of the slot makes a newer count visible here.
+            if self.count.load(Relaxed) == count {
+                return position;
+            }
+        }
+    }
+
+    /// The position, read under the lock of this side.
+    #[inline]
+    fn own_position(&self) -> u64 {
+        let count = self.count.load(Relaxed);
+        self.positions[count as usize & 1].load(Relaxed)
+    }
+}
+
+/// This process's mapping of the ring for one side.
+#[derive(Default)]
+struct SideMap(UnsafeCell<RingMap>);
+
+// SAFETY: only a `SideGuard` uses it, and as long as one exists, its thread
+// holds the lock of the side.
+unsafe impl Sync for SideMap {}
+
+/// The guard of a side's lock.
+pub(super) struct SideGuard<'a> {
+    side: &'a Side,
+    map: &'a SideMap,
+    memory: &'a SharedMemory<QueueHeader>,
+}
+
+impl Drop for SideGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: a guard is made only by a thread that has just taken the lock,
+        // and is dropped by that thread.
+        unsafe { self.side.lock.unlock() }
+    }
+}
+
+impl SideGuard<'_> {
+    /// The ring of this capacity, in this side's mapping.
+    #[inline]
+    pub(super) fn ring(&mut self, capacity: u64) -> Result<RingBytes<'_>, Error> {
+        // SAFETY: this thread holds the lock, so this is the only guard of the
+        // side in this process. A queue has one memory.
+        unsafe { (*self.map.0.get()).ring(self.memory, capacity) }
+    }
+
+    /// Wakes all threads that wait for this side to advance. Called before
+    /// [`advance`](Self::advance); the module documentation says why.
+    fn wake_waiters(&self) {
+        if self.side.waiters.load(Relaxed) != 0 {
+            self.side.waiters.store(2, Relaxed);
+            futex_wake(&self.side.waiters);
+            self.side.waiters.store(0, Relaxed);
+        }
+    }
+
+    /// Publishes that this side has put or got an item and is at `position` now.
+    #[inline]
+    fn advance(&self, position: u64) {
+        let next = self.side.count.load(Relaxed) + 1;
+        self.side.positions[next as usize & 1].store(position, Release);
+        self.side.count.store(next, Release);
+    }
+}
+
+pub(super) struct RawQueue {
+    pub(super) memory: SharedMemory<QueueHeader>,
+    /// Each side has its own mapping of the ring, because the two sides learn
+    /// of a new capacity at different times.
+    producers_map: SideMap,
+    consumers_map: SideMap,
+}
+
+impl RawQueue {
+    pub(super) fn new(maxsize: u64) -> Result<Self, Error> {
+        let memory = SharedMemory::growable(Kind::Queue, INITIAL_CAPACITY, MIN_CAPACITY)?;
+        let queue = Self::over(memory);
+        let header = queue.header();
+        // SAFETY: the memory is new, and nobody else has it.
+        unsafe {
+            header.producers.lock.init()?;
+            header.consumers.lock.init()?;
+        }
+        header.capacity.store(queue.memory.len() as u64, Relaxed);
+        header.maxsize.store(maxsize, Relaxed);
+        Ok(queue)
+    }
+
+    /// Opens the queue of another process.
+    pub(super) fn open(fd: OwnedFd) -> Result<Self, Error> {
+        let memory = SharedMemory::open_growable(Kind::Queue, fd, INITIAL_CAPACITY)?;
+        Ok(Self::over(memory))
+    }
+
+    fn over(memory: SharedMemory<QueueHeader>) -> Self {
+        RawQueue {
+            memory,
+            producers_map: SideMap::default(),
+            consumers_map: SideMap::default(),
+        }
+    }
+
+    pub(super) fn header(&self) -> &QueueHeader {
+        self.memory.header()
+    }
+
+    pub(super) fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
+        let full = || wait.error(Error::Full);
+        let frame = frame_size(item.len() as u64);
+        let producers = &self.header().producers;
+        loop {
+            let mut guard = self.lock_producers(wait).ok_or_else(full)?;
+            if !self.is_full() {
+                let tail = producers.own_position();
+                let capacity = self.reserve(&mut guard, tail, frame, wait)?;
+                let ring = guard.ring(capacity)?;
+                // SAFETY: `reserve` has ensured that nothing live is there, and
+                // the lock keeps other producers away.
+                unsafe {
+                    ring.write(tail, &(item.len() as u64).to_ne_bytes());
+                    ring.write(tail + FRAME_HEADER, item);
+                }
+                guard.wake_waiters();
+                guard.advance(tail + frame);
+                return Ok(());
+            }
+            drop(guard);
+            let Wait::Until(deadline) = wait else {
+                return Err(full());
+            };
+            self.wait_while(|| self.is_full(), Self::lock_consumers, deadline)?;
+        }
+    }
+
+    /// Appends the oldest item to `item`.
+    pub(super) fn get(&self, item: &mut Vec<u8>, wait: Wait) -> Result<(), Error> {
+        let empty = || wait.error(Error::Empty);
+        let QueueHeader {
+            producers,
+            consumers,
+            ..
+        } = self.header();
+        loop {
+            let mut guard = self.lock_consumers(wait).ok_or_else(empty)?;
+            let head = consumers.own_position();
+            let mut tail = consumers.cached_other.load(Relaxed);
+            if head == tail {
+                tail = producers.position();
+                consumers.cached_other.store(tail, Relaxed);
+            }
+            if head != tail {
+                let Frame { len, is_copied } = self.read_frame(&mut guard, head, tail, item)?;
+                guard.wake_waiters();
+                let next = head + frame_size(len);
+                guard.advance(next);
+                self.release_memory(&mut guard, head, next);
+                return match is_copied {
+                    true => Ok(()),
+                    false => Err(too_large("an item", len)),
+                };
+            }
+            drop(guard);
+            let Wait::Until(deadline) = wait else {
+                return Err(empty());
+            };
+            self.wait_while(|| self.is_empty(), Self::lock_producers, deadline)?;
+        }
+    }
+
+    /// Copies the item of the frame at `head`; under the consumers' lock.
+    #[inline]
+    fn read_frame(
+        &self,
+        guard: &mut SideGuard<'_>,
+        head: u64,
+        tail: u64,
+        item: &mut Vec<u8>,
+    ) -> Result<Frame, Error> {
+        let capacity = self.header().capacity.load(Relaxed);
+        let live = tail.wrapping_sub(head);
+        if live > capacity || !capacity.is_power_of_two() || !head.is_multiple_of(FRAME_HEADER) {
+            return Err(corrupt());
+        }
+        let Ok(ring) = guard.ring(capacity) else {
+            return self.read_unmapped_frame(capacity, head, live, item);
+        };
+        // SAFETY: nobody writes between head and tail.
+        let len = unsafe { ring.read_u64(head) };
+        if !is_frame(len, live) {
+            return Err(corrupt());
+        }
+        let is_copied = reserve(item, len);
+        if is_copied {
+            // SAFETY: as above.
+            unsafe { ring.read(head + FRAME_HEADER, len, item) };
+        }
+        Ok(Frame { len, is_copied })
+    }
+
+    /// As [`read_frame`](Self::read_frame), for a process that cannot map the
+    /// ring: it can get a small item even if the ring is large.
+    #[cold]
+    fn read_unmapped_frame(
+        &self,
+        capacity: u64,
+        head: u64,
+        live: u64,
+        item: &mut Vec<u8>,
+    ) -> Result<Frame, Error> {
+        let mut len = Vec::new();
+        read_unmapped(&self.memory, capacity, head, FRAME_HEADER, &mut len)?;
+        let len = u64::from_ne_bytes(len.try_into().expect("eight bytes"));
+        if !is_frame(len, live) {
+            return Err(corrupt());
+        }
+        let is_copied = reserve(item, len);
+        if is_copied {
+            read_unmapped(&self.memory, capacity, head + FRAME_HEADER, len, item)?;
+        }
+        Ok(Frame { len, is_copied })
+    }
+
+    /// Waits while `blocked` returns true, or until the deadline. `lock_other`
+    /// takes the lock of the side that has to advance. May return early.
+    fn wait_while<'a>(
+        &'a self,
+        blocked: impl Fn() -> bool,
+        lock_other: impl Fn(&'a Self, Wait) -> Option<SideGuard<'a>>,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        if spin(|| !blocked()) {
+            return Ok(());
+        }
+        if is_past(deadline) {
+            return Err(Error::Timeout);
+        }
+        let guard = lock_other(self, Wait::Until(deadline)).ok_or(Error::Timeout)?;
+        if !blocked() {
+            return Ok(());
+        }
+        let waiters = &guard.side.waiters;
+        waiters.store(1, Relaxed);
+        drop(guard);
+        futex_wait(waiters, 1, deadline);
+        Ok(())
+    }
+
+    /// Takes the producers' lock, if that is possible in time.
+    fn lock_producers(&self, wait: Wait) -> Option<SideGuard<'_>> {
+        self.lock(&self.header().producers, &self.producers_map, wait)
+    }
+
+    /// Takes the consumers' lock, if that is possible in time.
+    pub(super) fn lock_consumers(&self, wait: Wait) -> Option<SideGuard<'_>> {
+        self.lock(&self.header().consumers, &self.consumers_map, wait)
+    }
+
+    #[inline]
+    fn lock<'a>(&'a self, side: &'a Side, map: &'a SideMap, wait: Wait) -> Option<SideGuard<'a>> {
+        let is_locked = match wait {
+            Wait::Until(None) => {
+                side.lock.lock();
+                true
+            }
+            Wait::Until(deadline) => side.lock.lock_until(deadline),
+            Wait::Never => side.lock.try_lock() || side.lock.lock_until(deadline(TRY_TIMEOUT)),
+        };
+        is_locked.then(|| self.guard(side, map))
+    }
+
+    /// Takes the producers' lock if it is free at this moment.
+    pub(super) fn try_lock_producers(&self) -> Option<SideGuard<'_>> {
+        let side = &self.header().producers;
+        let is_locked = side.lock.try_lock();
+        is_locked.then(|| self.guard(side, &self.producers_map))
+    }
+
+    /// The guard of a lock that this thread has just taken.
+    fn guard<'a>(&'a self, side: &'a Side, map: &'a SideMap) -> SideGuard<'a> {
+        SideGuard {
+            side,
+            map,
+            memory: &self.memory,
+        }
+    }
+
+    /// How many items there are. Exact without a lock.
+    pub(super) fn len(&self) -> u64 {
+        let QueueHeader {
+            producers,
+            consumers,
+            ..
+        } = self.header();
+        loop {
+            let got = consumers.count.load(Acquire);
+            let put = producers.count.load(Acquire);
+            // Both counts belong to one moment only if the first has not
+            // changed. Else items that were put and got in between would count.
+            if consumers.count.load(Relaxed) == got {
+                return put.saturating_sub(got);
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let header = self.header();
+        let got = header.consumers.count.load(Acquire);
+        header.producers.count.load(Acquire) == got
+    }
+
+    /// Returns whether there are `maxsize` items. Exact under the lock of either
+    /// side.
+    ///
+    /// The consumers' count is read even if there is no limit, because a
+    /// producer that never reads it runs so far ahead that its items have left
+    /// the caches when they are got, which makes the two together slower.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        let QueueHeader {
+            producers,
+            consumers,
+            maxsize,
+            ..
+        } = self.header();
+        let got = consumers.count.load(Acquire);
+        let maxsize = maxsize.load(Relaxed);
+        maxsize > 0 && producers.count.load(Relaxed).saturating_sub(got) >= maxsize
+    }
+}
+
+impl AsFd for RawQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.memory.as_fd()
+    }
+}
+
+/// A frame that was read.
+struct Frame {
+    /// How many bytes the item has.
+    len: u64,
+    /// False if there is not enough memory for the item.
+    is_copied: bool,
+}
+
+/// Returns whether a frame with an item of `len` bytes is not longer than the
+/// `live` bytes.
+#[inline]
+fn is_frame(len: u64, live: u64) -> bool {
+    // The first comparison keeps the second one from overflowing.
+    len <= live && frame_size(len) <= live
+}
+
+#[cold]
+fn corrupt() -> Error {
+    Error::Corrupt("queue: its shared memory has been overwritten".into())
+}
