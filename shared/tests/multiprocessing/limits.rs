@@ -1,4 +1,5 @@
-//! Limits of the system, and a mark in the environment that nobody meant.
+//! Limits of the system, and environment variables that make a program look like
+//! a child.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -26,29 +27,29 @@ use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
     no_descriptors_left_is_an_error_that_names_it,
-    no_room_for_handles_in_a_child_is_an_error_that_names_it,
+    too_few_descriptors_in_a_child_is_an_error_that_names_it,
     fork_refused_is_an_error_that_names_it,
     a_file_size_limit_is_an_error_that_names_it,
     mmap_refused_is_an_error_that_names_it,
     mmap_refused_in_a_child_is_an_error_that_names_it,
     a_result_that_cannot_be_sent_is_an_error_that_names_it,
-    a_mark_without_a_socket_is_refused,
-    a_mark_with_a_stranger_at_the_socket_is_refused,
-    a_mark_with_the_socket_of_another_user_is_refused,
-    a_mark_with_the_socket_of_another_program_is_refused,
-    a_mark_that_names_this_process_is_obeyed_with_its_parents_socket_only,
-    a_mark_that_names_another_process_means_nothing,
+    a_child_variable_without_a_socket_is_rejected,
+    a_child_variable_with_a_foreign_socket_is_rejected,
+    a_child_variable_with_the_socket_of_another_user_is_rejected,
+    a_child_variable_with_the_socket_of_another_program_is_rejected,
+    a_child_variable_needs_the_socket_of_the_parent_that_it_names,
+    a_child_variable_that_names_another_parent_is_ignored,
     children_start_under_another_effective_user,
-    children_of_a_set_user_id_program_start_with_what_it_has,
+    children_of_a_set_user_id_program_have_its_effective_user,
     a_child_of_a_deleted_program_starts,
     without_proc_or_dev_null_the_error_names_it,
 ];
 
 pub const PROGRAMS: &[(&str, fn())] = named![
     runs,
-    starts_with_the_mark,
+    starts_with_a_child_variable,
     has_less_memory_than_its_parent,
-    tells_its_users,
+    compares_users,
     deletes_itself,
     starts_without_files,
 ];
@@ -66,7 +67,7 @@ fn square(n: i64) -> i64 {
     n * n
 }
 
-/// Something that takes from the system, and its name.
+/// A name, and a function that needs resources of the system.
 type Maker = (&'static str, fn() -> Result<(), Error>);
 
 const MEMORY: &[Maker] = &[
@@ -89,7 +90,7 @@ const POOL: Maker = ("Pool", || {
         .map(|results| assert_eq!(results, [1, 4]))
 });
 
-/// The system's answer at the bottom of an error.
+/// The answer of the system that caused an error.
 fn refusal(error: &Error) -> Option<&io::Error> {
     match error {
         Error::WorkerStart(cause) => refusal(cause),
@@ -104,7 +105,7 @@ fn refusal(error: &Error) -> Option<&io::Error> {
     }
 }
 
-/// What existed before goes on working.
+/// Objects that must go on working while new ones are refused.
 struct Existing {
     queue: Queue<Vec<u8>>,
     value: Value<i64>,
@@ -131,7 +132,8 @@ impl Existing {
     }
 }
 
-/// What is refused is an error that names the system's answer.
+/// Calls `make` with a lowered limit; returns whether it was refused. The error
+/// must contain the system's answer.
 fn is_refused((what, make): &Maker, resource: Resource, limit: u64, answer: i32) -> bool {
     let Err(error) = limited(resource, limit, make) else {
         return false;
@@ -145,9 +147,9 @@ fn is_refused((what, make): &Maker, resource: Resource, limit: u64, answer: i32)
     true
 }
 
-/// Makes each with more and more of a resource, until there is enough, so that
-/// every step on the way is refused once.
-fn with_ever_more(makers: &[Maker], resource: Resource, least: u64, answer: i32) {
+/// Calls each maker with more and more of a resource until there is enough, so
+/// that each of its steps is refused once.
+fn refuse_until_enough(makers: &[Maker], resource: Resource, least: u64, answer: i32) {
     let existing = Existing::new();
     for maker in makers {
         let refused = |limit: &u64| {
@@ -167,10 +169,10 @@ fn with_ever_more(makers: &[Maker], resource: Resource, least: u64, answer: i32)
 fn no_descriptors_left_is_an_error_that_names_it() {
     let least = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
     let makers = [MEMORY, &[PIPE, PROCESS, POOL]].concat();
-    with_ever_more(&makers, Resource::RLIMIT_NOFILE, least, libc::EMFILE);
+    refuse_until_enough(&makers, Resource::RLIMIT_NOFILE, least, libc::EMFILE);
 }
 
-fn no_room_for_handles_in_a_child_is_an_error_that_names_it() {
+fn too_few_descriptors_in_a_child_is_an_error_that_names_it() {
     let values: Vec<_> = (0..300).map(|n| Value::new(n).unwrap()).collect();
     let last = |values: &Vec<Value<i32>>| values[299].get();
     for limit in [20, 100, 256, 280] {
@@ -196,12 +198,12 @@ fn no_room_for_handles_in_a_child_is_an_error_that_names_it() {
 }
 
 fn fork_refused_is_an_error_that_names_it() {
-    // The limit binds no root, and counts all of a user's processes.
+    // The limit does not apply to root, and counts all processes of a user.
     if geteuid().is_root() {
         let nobody_else = Uid::from_raw(1_000_000_000 + process::id());
         setresuid(nobody_else, nobody_else, nobody_else).unwrap();
         prctl::set_dumpable(true).unwrap();
-        with_ever_more(&[PROCESS, POOL], Resource::RLIMIT_NPROC, 1, libc::EAGAIN);
+        refuse_until_enough(&[PROCESS, POOL], Resource::RLIMIT_NPROC, 1, libc::EAGAIN);
     } else {
         let existing = Existing::new();
         for maker in [PROCESS, POOL] {
@@ -213,7 +215,7 @@ fn fork_refused_is_an_error_that_names_it() {
 
 fn a_file_size_limit_is_an_error_that_names_it() {
     let existing = Existing::new();
-    // The signal that comes with this limit would end the program.
+    // Exceeding this limit would raise SIGXFSZ, which would end the test.
     for maker in [MEMORY, &[POOL]].concat() {
         for limit in [0, 1] {
             assert!(
@@ -223,7 +225,7 @@ fn a_file_size_limit_is_an_error_that_names_it() {
             );
         }
     }
-    // What needs no file is had, in children too.
+    // What needs no file works, in children too.
     for maker in [PIPE, PROCESS] {
         assert!(
             !is_refused(&maker, Resource::RLIMIT_FSIZE, 0, libc::EFBIG),
@@ -252,7 +254,7 @@ fn a_file_size_limit_is_an_error_that_names_it() {
 fn mmap_refused_is_an_error_that_names_it() {
     let existing = Existing::new();
     existing.works();
-    // What is freed here is there for the messages.
+    // This leaves free heap memory for the messages of errors.
     drop(vec![1u8; 64 * 1024]);
     for maker in MEMORY {
         assert!(
@@ -330,21 +332,22 @@ fn marked(executable: &Path, stdin: impl Into<Stdio>) -> Output {
         .unwrap()
 }
 
-/// It ran nothing, said why, and exited with a code of its own.
+/// Asserts that the program ran nothing, said why, and exited with a code that
+/// means this.
 fn is_refusal(what: &str, output: &Output) {
     let words = String::from_utf8_lossy(&output.stderr);
     let code = output.status.code();
     assert!(output.stdout.is_empty(), "{what}: it ran");
     assert!(words.contains(MARK), "{what}: {code:?} {words}");
     assert!(!words.contains("panicked"), "{what}: {words}");
-    // Neither success nor a failure or a panic of the program itself.
+    // Not the code of success, of a failure or of a panic of the program itself.
     assert!(
         code.is_some_and(|code| ![0, 1, 101].contains(&code)),
         "{what}: {code:?}"
     );
 }
 
-fn a_mark_without_a_socket_is_refused() {
+fn a_child_variable_without_a_socket_is_rejected() {
     let me = env::current_exe().unwrap();
     is_refusal("/dev/null", &marked(&me, Stdio::null()));
     is_refusal("a file", &marked(&me, File::open(&me).unwrap()));
@@ -360,7 +363,7 @@ fn a_mark_without_a_socket_is_refused() {
     is_refusal("no stdin", &closed);
 }
 
-fn a_mark_with_a_stranger_at_the_socket_is_refused() {
+fn a_child_variable_with_a_foreign_socket_is_rejected() {
     let me = env::current_exe().unwrap();
     let (here, there) = UnixStream::pair().unwrap();
     drop(here);
@@ -370,11 +373,11 @@ fn a_mark_with_a_stranger_at_the_socket_is_refused() {
     here.shutdown(Shutdown::Write).unwrap();
     is_refusal("a silent socket", &marked(&me, OwnedFd::from(there)));
 
-    for rubbish in [&[0u8; 4096], &[0xff; 4096], &[b'G'; 4096]] {
+    for garbage in [&[0u8; 4096], &[0xff; 4096], &[b'G'; 4096]] {
         let (mut here, there) = UnixStream::pair().unwrap();
-        here.write_all(rubbish).unwrap();
+        here.write_all(garbage).unwrap();
         here.shutdown(Shutdown::Write).unwrap();
-        is_refusal("rubbish", &marked(&me, OwnedFd::from(there)));
+        is_refusal("garbage", &marked(&me, OwnedFd::from(there)));
     }
 
     let (here, there) = UnixDatagram::pair().unwrap();
@@ -395,11 +398,11 @@ fn a_mark_with_a_stranger_at_the_socket_is_refused() {
     is_refusal("a listener", &marked(&me, OwnedFd::from(listener)));
 }
 
-fn a_mark_with_the_socket_of_another_user_is_refused() {
+fn a_child_variable_with_the_socket_of_another_user_is_rejected() {
     if !geteuid().is_root() {
         return eprintln!("skipped: only root can make another user's socket");
     }
-    // A socket pair bears the credentials under which it was made.
+    // A socket pair has the credentials of its creator.
     seteuid(Uid::from_raw(12_345)).unwrap();
     let (_here, there) = UnixStream::pair().unwrap();
     seteuid(Uid::from_raw(0)).unwrap();
@@ -409,7 +412,7 @@ fn a_mark_with_the_socket_of_another_user_is_refused() {
     );
 }
 
-fn starts_with_the_mark() {
+fn starts_with_a_child_variable() {
     let (_here, there) = UnixStream::pair().unwrap();
     let output = marked(
         Path::new(&env::var_os("ORIGINAL").unwrap()),
@@ -418,13 +421,13 @@ fn starts_with_the_mark() {
     is_refusal("another program", &output);
 }
 
-fn a_mark_with_the_socket_of_another_program_is_refused() {
+fn a_child_variable_with_the_socket_of_another_program_is_rejected() {
     let me = env::current_exe().unwrap();
-    // The same bytes, but not the same file.
+    // The copy has the same bytes, but is another file.
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.copy", process::id()));
     fs::copy(&me, &copy).unwrap();
     let other = Command::new(&copy)
-        .env("SHARED_TEST", "limits::starts_with_the_mark")
+        .env("SHARED_TEST", "limits::starts_with_a_child_variable")
         .env("ORIGINAL", me)
         .output();
     fs::remove_file(copy).unwrap();
@@ -436,8 +439,8 @@ fn a_mark_with_the_socket_of_another_program_is_refused() {
     );
 }
 
-/// A socket such as a parent makes, and the mark of a child that has `parent`.
-fn socket_and_mark(parent: u32) -> (OwnedFd, OwnedFd, String) {
+/// A socket pair as a parent makes it, and the variable for a child of `parent`.
+fn socket_and_variable(parent: u32) -> (OwnedFd, OwnedFd, String) {
     let family = AddressFamily::Unix;
     let (here, there) =
         socketpair(family, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
@@ -445,41 +448,43 @@ fn socket_and_mark(parent: u32) -> (OwnedFd, OwnedFd, String) {
     (here, there, format!("{inode}:{parent}"))
 }
 
-/// Runs `runs` in this executable with a mark.
-fn runs_with(mark: &str, stdin: impl Into<Stdio>) -> Output {
+/// Runs `runs` in this executable with the variable set.
+fn run_with(variable: &str, stdin: impl Into<Stdio>) -> Output {
     itself("limits::runs")
-        .env(MARK, mark)
+        .env(MARK, variable)
         .stdin(stdin)
         .output()
         .unwrap()
 }
 
-fn a_mark_that_names_this_process_is_obeyed_with_its_parents_socket_only() {
-    let (_here, there, mark) = socket_and_mark(process::id());
-    // Its stdin was replaced. As a parent it might start others without end.
-    is_refusal("/dev/null", &runs_with(&mark, Stdio::null()));
-    let (_, other, _) = socket_and_mark(process::id());
-    is_refusal("another socket", &runs_with(&mark, other));
+fn a_child_variable_needs_the_socket_of_the_parent_that_it_names() {
+    let (_here, there, variable) = socket_and_variable(process::id());
+    // Its stdin was replaced. If it went on as a parent, it could start
+    // processes without end.
+    is_refusal("/dev/null", &run_with(&variable, Stdio::null()));
+    let (_, other, _) = socket_and_variable(process::id());
+    is_refusal("another socket", &run_with(&variable, other));
     let (stream, _peer) = UnixStream::pair().unwrap();
     let inode = fstat(&stream).unwrap().st_ino;
     let streams = format!("{inode}:{}", process::id());
-    is_refusal("a stream", &runs_with(&streams, OwnedFd::from(stream)));
-    // The socket is this process's, but the shell is the parent.
+    is_refusal("a stream", &run_with(&streams, OwnedFd::from(stream)));
+    // The socket belongs to this process, but the parent is the shell.
     let output = Command::new("sh")
         .args(["-c", "/proc/$PPID/exe; exit $?"])
         .env("SHARED_TEST", "limits::runs")
-        .env(MARK, &mark)
+        .env(MARK, &variable)
         .stdin(there)
         .output()
         .unwrap();
     is_refusal("a grandparent's socket", &output);
-    for mark in ["", "1", "1:", ":1", "1:2:3", "-1:1", "one:two"] {
-        is_refusal(mark, &runs_with(mark, Stdio::null()));
+    for variable in ["", "1", "1:", ":1", "1:2:3", "-1:1", "one:two"] {
+        is_refusal(variable, &run_with(variable, Stdio::null()));
     }
-    // This one is obeyed: it is silent when its parent has nothing to say.
-    let (here, there, mark) = socket_and_mark(process::id());
+    // This one is accepted. It exits silently, because its parent is gone before
+    // the start message.
+    let (here, there, variable) = socket_and_variable(process::id());
     drop(here);
-    let output = runs_with(&mark, there);
+    let output = run_with(&variable, there);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         output.stdout.is_empty() && output.stderr.is_empty(),
@@ -487,12 +492,13 @@ fn a_mark_that_names_this_process_is_obeyed_with_its_parents_socket_only() {
     );
 }
 
-fn a_mark_that_names_another_process_means_nothing() {
-    // As a program inherits it from a child, whose parent is another one.
-    let (_here, _there, mark) = socket_and_mark(1);
-    let (_here, other, _) = socket_and_mark(1);
+fn a_child_variable_that_names_another_parent_is_ignored() {
+    // The program that a child runs inherits the variable, but has another
+    // parent.
+    let (_here, _there, variable) = socket_and_variable(1);
+    let (_here, other, _) = socket_and_variable(1);
     for stdin in [Stdio::null(), Stdio::from(other)] {
-        let output = runs_with(&mark, stdin);
+        let output = run_with(&variable, stdin);
         assert_eq!(output.stdout, b"ran\n", "{output:?}");
         assert!(output.status.success() && output.stderr.is_empty());
     }
@@ -529,11 +535,11 @@ fn children_start_under_another_effective_user() {
     prctl::set_dumpable(true).unwrap();
 }
 
-fn tells_its_users() {
+fn compares_users() {
     multiprocessing::init();
     assert_eq!(users_of_a_child(), users());
-    // For a while it has no more than its user, and nor may a child have: its
-    // stdin could be any socket of this user's.
+    // While the program has dropped its privileges, its children must not have
+    // them either, because their stdin could be any socket of this user.
     let (user, group) = (getuid(), getgid());
     setegid(group).unwrap();
     seteuid(user).unwrap();
@@ -541,7 +547,7 @@ fn tells_its_users() {
     println!("started");
 }
 
-fn children_of_a_set_user_id_program_start_with_what_it_has() {
+fn children_of_a_set_user_id_program_have_its_effective_user() {
     if !geteuid().is_root() {
         return eprintln!("skipped: only root can make a program of another user's");
     }
@@ -551,7 +557,7 @@ fn children_of_a_set_user_id_program_start_with_what_it_has() {
         chown(&copy, Some(0), Some(34_567)).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
         let output = Command::new(&copy)
-            .env("SHARED_TEST", "limits::tells_its_users")
+            .env("SHARED_TEST", "limits::compares_users")
             .uid(12_345)
             .gid(23_456)
             .output();
@@ -568,7 +574,7 @@ fn deletes_itself() {
     fs::remove_file(&path).unwrap();
     let child = || Process::new(square, (3,)).start().unwrap().join().unwrap();
     assert_eq!(child(), 9);
-    // Another program under its name is not run.
+    // Another program under the same name is not run.
     fs::copy("/bin/false", &path).unwrap();
     assert_eq!(child(), 9);
 }

@@ -1,4 +1,4 @@
-//! Value and Array: what they hold, and what becomes of their locks.
+//! `Value` and `Array`: their data, their locks, and poisoning.
 
 use std::fmt::Debug;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,35 +21,35 @@ use crate::harness::{descriptors, is_waiting, shared_memory, within};
 pub const TESTS: &[(&str, fn())] = named![
     a_value_is_read_and_written_by_every_process,
     an_array_is_read_and_written_by_every_process,
-    a_lock_spans_the_whole_of_an_update,
+    get_and_lock_never_see_half_an_update,
     four_processes_count_exactly,
-    a_value_whose_holder_is_killed_is_poisoned_at_once,
-    an_array_whose_holder_is_killed_is_poisoned_at_once,
-    one_who_waits_for_a_killed_holder_is_told_at_once,
-    get_and_set_go_on_after_a_holder_is_killed,
+    killing_the_owner_of_a_value_poisons_it_at_once,
+    killing_the_owner_of_an_array_poisons_it_at_once,
+    a_waiter_gets_the_poisoned_lock_of_a_killed_owner_at_once,
+    get_and_set_work_after_an_owner_is_killed,
     poison_stays_until_it_is_cleared,
-    a_holder_that_panics_poisons,
-    a_holder_that_exits_poisons,
-    locking_twice_panics,
-    a_forgotten_guard_is_no_crash_and_no_hang,
+    an_owner_that_panics_poisons_the_lock,
+    an_owner_that_exits_poisons_the_lock,
+    locking_twice_in_one_thread_panics,
+    a_leaked_guard_neither_crashes_nor_hangs,
     a_thread_that_ends_holding_a_lock_poisons_it,
-    a_handle_may_go_while_its_guard_lives,
-    an_array_of_nothing_is_an_array,
-    an_array_of_one_is_an_array,
-    any_plain_type_is_aligned,
+    a_handle_may_be_dropped_while_another_ones_guard_exists,
+    an_empty_array_works,
+    an_array_of_one_item_works,
+    items_of_any_plain_type_are_aligned,
     a_size_that_overflows_is_an_error,
-    a_size_that_cannot_be_had_is_an_error,
-    an_array_takes_memory_only_where_it_is_written,
-    out_of_range_panics,
-    a_handle_that_arrives_as_another_is_an_error_that_names_both,
-    try_lock_and_debug_of_a_lock_that_is_held_say_so,
+    a_size_beyond_the_address_space_is_an_error,
+    an_array_allocates_only_the_pages_that_are_written,
+    an_index_out_of_range_panics_without_poisoning,
+    a_handle_received_as_another_type_is_an_error_that_names_both,
+    try_lock_and_debug_do_not_wait_for_a_held_lock,
     debug_prints_the_value_without_poisoning_or_hiding_poison,
-    lock_timeout_gives_the_guard_the_time_or_the_poison,
+    lock_timeout_returns_the_guard_or_a_timeout_or_the_poison,
     lock_timeout_on_a_lock_that_this_thread_holds_panics,
     a_forked_copy_of_a_handle_or_a_guard_may_be_dropped,
-    a_thousand_counters_are_one_array_and_one_descriptor,
-    plain_structs_of_ones_own_are_shared,
-    a_core_dump_leaves_shared_memory_out,
+    an_array_of_a_thousand_counters_takes_one_descriptor,
+    a_struct_with_the_derives_can_be_shared,
+    a_core_dump_excludes_shared_memory,
     a_process_that_aborts_with_a_queue_leaves_a_small_core,
 ];
 
@@ -88,7 +88,7 @@ fn an_array_is_read_and_written_by_every_process() {
     assert_eq!((array.get(0), array.len(), array.is_empty()), (7, 5, false));
 }
 
-fn a_lock_spans_the_whole_of_an_update() {
+fn get_and_lock_never_see_half_an_update() {
     let value = Value::new((0u32.to_ne_bytes(), 0u32.to_ne_bytes()).0).unwrap();
     assert_eq!(value.get(), [0; 4]);
     let pair = Value::new([0u64; 2]).unwrap();
@@ -127,17 +127,14 @@ fn four_processes_count_exactly() {
     );
 }
 
-/// Kills a process that holds the lock, and gives the time of its death.
-fn kill_holder_of(value: &Value<u64>) -> Instant {
+/// Kills a process that holds the lock; returns the time of its death.
+fn kill_owner_of(value: &Value<u64>) -> Instant {
     let (here, there) = pipe::<(), ()>().unwrap();
-    let holder = Process::new(holds, (value, there)).start().unwrap();
+    let owner = Process::new(holds, (value, there)).start().unwrap();
     here.recv().unwrap();
     let start = Instant::now();
-    holder.kill().unwrap();
-    assert!(matches!(
-        holder.join(),
-        Err(Error::Killed { signal: 9, .. })
-    ));
+    owner.kill().unwrap();
+    assert!(matches!(owner.join(), Err(Error::Killed { signal: 9, .. })));
     start
 }
 
@@ -150,16 +147,16 @@ fn holds(value: &Value<u64>, told: Connection<(), ()>) {
 
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-fn a_value_whose_holder_is_killed_is_poisoned_at_once() {
+fn killing_the_owner_of_a_value_poisons_it_at_once() {
     let value = Value::new(1u64).unwrap();
     assert!(!value.is_poisoned());
-    let start = kill_holder_of(&value);
+    let start = kill_owner_of(&value);
     let guard = value.lock().expect_err("poisoned").into_inner();
     assert!(start.elapsed() < AT_ONCE, "it took {:?}", start.elapsed());
     assert_eq!(*guard, 2);
 }
 
-fn an_array_whose_holder_is_killed_is_poisoned_at_once() {
+fn killing_the_owner_of_an_array_poisons_it_at_once() {
     let array = Array::new([1u8, 2, 3]).unwrap();
     let (here, there) = pipe::<(), ()>().unwrap();
     let holds = |array: &Array<u8>, told: Connection<(), ()>| {
@@ -168,23 +165,23 @@ fn an_array_whose_holder_is_killed_is_poisoned_at_once() {
         told.send(()).unwrap();
         thread::park();
     };
-    let holder = Process::new(holds, (&array, there)).start().unwrap();
+    let owner = Process::new(holds, (&array, there)).start().unwrap();
     here.recv().unwrap();
     let start = Instant::now();
-    holder.kill().unwrap();
+    owner.kill().unwrap();
     let mut guard = array.lock().expect_err("poisoned").into_inner();
     assert!(start.elapsed() < AT_ONCE, "it took {:?}", start.elapsed());
     assert_eq!(*guard, [1, 7, 3]);
     guard[2] = 9;
     drop(guard);
     assert_eq!((array.get(1), array.to_vec()), (7, vec![1, 7, 9]));
-    assert!(holder.join().is_err());
+    assert!(owner.join().is_err());
 }
 
-fn one_who_waits_for_a_killed_holder_is_told_at_once() {
+fn a_waiter_gets_the_poisoned_lock_of_a_killed_owner_at_once() {
     let value = Value::new(0u64).unwrap();
     let (here, there) = pipe::<(), ()>().unwrap();
-    let holder = Process::new(holds, (&value, there)).start().unwrap();
+    let owner = Process::new(holds, (&value, there)).start().unwrap();
     here.recv().unwrap();
     let (waiting, told) = pipe::<(), bool>().unwrap();
     let waits = |value: &Value<u64>, told: Connection<bool, ()>| {
@@ -195,18 +192,18 @@ fn one_who_waits_for_a_killed_holder_is_told_at_once() {
     assert!(!waiting.recv().unwrap());
     within(LONG, || is_waiting(waiter.pid())).unwrap();
     let start = Instant::now();
-    holder.kill().unwrap();
+    owner.kill().unwrap();
     assert!(waiting.recv().unwrap());
     assert!(start.elapsed() < AT_ONCE, "it took {:?}", start.elapsed());
     waiter.join().unwrap();
-    assert!(holder.join().is_err());
+    assert!(owner.join().is_err());
 }
 
-fn get_and_set_go_on_after_a_holder_is_killed() {
+fn get_and_set_work_after_an_owner_is_killed() {
     let value = Value::new(1u64).unwrap();
-    kill_holder_of(&value);
+    kill_owner_of(&value);
     assert_eq!(value.get(), 2);
-    kill_holder_of(&value);
+    kill_owner_of(&value);
     value.set(9);
     assert_eq!(value.get(), 9);
 
@@ -229,7 +226,7 @@ fn get_and_set_go_on_after_a_holder_is_killed() {
 
 fn poison_stays_until_it_is_cleared() {
     let value = Value::new(1u64).unwrap();
-    kill_holder_of(&value);
+    kill_owner_of(&value);
     for _ in 0..2 {
         assert!(value.lock().is_err());
         assert!(value.is_poisoned());
@@ -242,7 +239,7 @@ fn poison_stays_until_it_is_cleared() {
     assert_eq!(value.get(), 3);
 }
 
-fn a_holder_that_panics_poisons() {
+fn an_owner_that_panics_poisons_the_lock() {
     let value = Value::new(1u64).unwrap();
     let panics = |value: &Value<u64>| -> u8 {
         let mut guard = value.lock().unwrap();
@@ -258,7 +255,7 @@ fn a_holder_that_panics_poisons() {
     assert_eq!(*value.lock().expect_err("poisoned").into_inner(), 2);
 }
 
-fn a_holder_that_exits_poisons() {
+fn an_owner_that_exits_poisons_the_lock() {
     let value = Value::new(1u64).unwrap();
     let exits = |value: &Value<u64>| -> u8 {
         let _guard = value.lock().unwrap();
@@ -273,7 +270,7 @@ fn a_holder_that_exits_poisons() {
     assert!(value.lock().is_err());
 }
 
-fn locking_twice_panics() {
+fn locking_twice_in_one_thread_panics() {
     let value = Value::new(1u64).unwrap();
     let guard = value.lock().unwrap();
     let again = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(value.lock())));
@@ -282,13 +279,13 @@ fn locking_twice_panics() {
     assert_eq!(value.get(), 1);
 }
 
-fn a_forgotten_guard_is_no_crash_and_no_hang() {
-    // In a process of its own, for what it forgets stays until it ends.
+fn a_leaked_guard_neither_crashes_nor_hangs() {
+    // In a process of its own, because the locks stay held until it ends.
     fn forgets(value: Value<u64>, other: &Value<u64>, array: Array<u64>) {
         mem::forget(value.lock().unwrap());
         mem::forget(array.lock().unwrap());
         drop((value, array));
-        // These walk the same list of locks held.
+        // These use the same list of held mutexes.
         for _ in 0..1000 {
             *other.lock().unwrap() += 1;
         }
@@ -305,21 +302,21 @@ fn a_forgotten_guard_is_no_crash_and_no_hang() {
         .join()
         .unwrap();
     assert_eq!(other.get(), 1000);
-    // The process has ended with the locks held.
+    // The process has ended while it held the locks.
     assert!(value.lock().is_err() && array.lock().is_err());
     assert_eq!((value.get(), array.get(0)), (0, 0));
     assert!(!other.is_poisoned());
 }
 
 fn a_thread_that_ends_holding_a_lock_poisons_it() {
-    // In a process of its own, for what it forgets stays until it ends.
+    // In a process of its own, because the locks stay held until it ends.
     fn leaks(value: &Value<u64>) -> bool {
         let thread = thread::spawn({
             let value = value.clone();
             move || mem::forget(value.lock().unwrap())
         });
         thread.join().unwrap();
-        // Both here and elsewhere the thread is gone, not the process.
+        // This process and another one both learn that the thread has ended.
         let here = value.lock().is_err();
         let elsewhere = Process::new(|value: &Value<u64>| value.lock().is_err(), (value,));
         here && elsewhere.start().unwrap().join().unwrap()
@@ -336,7 +333,7 @@ fn a_thread_that_ends_holding_a_lock_poisons_it() {
     assert!(value.lock().is_ok());
 }
 
-fn a_handle_may_go_while_its_guard_lives() {
+fn a_handle_may_be_dropped_while_another_ones_guard_exists() {
     let value = Value::new(1u64).unwrap();
     let clone = value.clone();
     let mut guard = clone.lock().unwrap();
@@ -345,7 +342,7 @@ fn a_handle_may_go_while_its_guard_lives() {
     drop(guard);
     assert_eq!(clone.get(), 2);
 
-    // Children that are given the only handle, and one that exits at once.
+    // A child that gets the only handle.
     for _ in 0..10 {
         let value = Value::new(1u64).unwrap();
         let child = Process::new(|value: Value<u64>| *value.lock().unwrap(), (value,));
@@ -353,7 +350,7 @@ fn a_handle_may_go_while_its_guard_lives() {
     }
 }
 
-fn an_array_of_nothing_is_an_array() {
+fn an_empty_array_works() {
     let array = Array::<i32>::new([]).unwrap();
     let zeros = Array::<f64>::zeroed(0).unwrap();
     let seen = |array: &Array<i32>| (array.len(), array.to_vec(), array.lock().unwrap().len());
@@ -369,7 +366,7 @@ fn an_array_of_nothing_is_an_array() {
     assert!(zeros.is_empty() && zeros.to_vec().is_empty());
 }
 
-fn an_array_of_one_is_an_array() {
+fn an_array_of_one_item_works() {
     let array = Array::new([7u8]).unwrap();
     let doubles = |array: &Array<u8>| array.lock().unwrap().iter_mut().for_each(|x| *x *= 2);
     Process::new(doubles, (&array,))
@@ -380,7 +377,7 @@ fn an_array_of_one_is_an_array() {
     assert_eq!(array.to_vec(), [14]);
 }
 
-fn any_plain_type_is_aligned() {
+fn items_of_any_plain_type_are_aligned() {
     let wide = Array::new([u128::MAX, 0, 1]).unwrap();
     let guard = wide.lock().unwrap();
     assert_eq!(guard.as_ptr() as usize % align_of::<u128>(), 0);
@@ -411,11 +408,11 @@ fn a_size_that_overflows_is_an_error() {
     }
 }
 
-fn a_size_that_cannot_be_had_is_an_error() {
+fn a_size_beyond_the_address_space_is_an_error() {
     // More than any address space has.
     let error = Array::<u8>::zeroed(1 << 60).err();
     assert!(matches!(error, Some(Error::System { .. })), "{error:?}");
-    // More than this one is to have.
+    // More than this process may have.
     let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
     setrlimit(Resource::RLIMIT_AS, 4 << 30, hard).unwrap();
     let error = Array::<u8>::zeroed(8 << 30).err();
@@ -423,40 +420,40 @@ fn a_size_that_cannot_be_had_is_an_error() {
     assert_eq!(Array::<u8>::zeroed(1 << 20).unwrap().len(), 1 << 20);
 }
 
-fn an_array_takes_memory_only_where_it_is_written() {
+fn an_array_allocates_only_the_pages_that_are_written() {
     let array = Array::<u8>::zeroed(1 << 30).unwrap();
     array.set((1 << 30) - 1, 1);
     assert_eq!(array.get((1 << 30) - 1), 1);
     assert!(shared_memory() < 1 << 20, "{} bytes", shared_memory());
 }
 
-fn out_of_range_panics() {
+fn an_index_out_of_range_panics_without_poisoning() {
     let array = Array::new([1, 2]).unwrap();
     let panics = |act: &dyn Fn()| panic::catch_unwind(panic::AssertUnwindSafe(act)).is_err();
     assert!(panics(&|| _ = array.get(2)));
     assert!(panics(&|| array.set(2, 0)));
-    // Neither has left it locked or poisoned.
+    // The lock is neither held nor poisoned.
     assert!(array.lock().is_ok());
 }
 
-/// Sent as one thing and received as another.
+/// Serialized as an `A` and deserialized as a `B`.
 enum Mistaken<A, B> {
     Sent(A),
-    Came(B),
+    Received(B),
 }
 
 impl<A: Serialize, B> Serialize for Mistaken<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Mistaken::Sent(sent) => sent.serialize(serializer),
-            Mistaken::Came(_) => unreachable!("it is not sent on"),
+            Mistaken::Received(_) => unreachable!("a received value is not sent again"),
         }
     }
 }
 
 impl<'de, A, B: Deserialize<'de>> Deserialize<'de> for Mistaken<A, B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        B::deserialize(deserializer).map(Mistaken::Came)
+        B::deserialize(deserializer).map(Mistaken::Received)
     }
 }
 
@@ -477,40 +474,40 @@ where
     }
 }
 
-fn a_handle_that_arrives_as_another_is_an_error_that_names_both() {
+fn a_handle_received_as_another_type_is_an_error_that_names_both() {
     type End = Connection<u8, u8>;
     let value = || Value::new(7u64).unwrap();
     let array = || Array::new([1u64, 2]).unwrap();
     let queue = || Queue::<u8>::new().unwrap();
     let end = || pipe::<u8, u8>().unwrap().0;
 
-    mistake::<_, Array<u64>>(value(), &["a Value came where an Array"]);
-    mistake::<_, Queue<u8>>(value(), &["a Value came where a Queue"]);
-    mistake::<_, End>(value(), &["a Value came where a Connection"]);
-    mistake::<_, Value<u64>>(array(), &["an Array came where a Value"]);
-    mistake::<_, Queue<u8>>(array(), &["an Array came where a Queue"]);
-    mistake::<_, End>(array(), &["an Array came where a Connection"]);
-    mistake::<_, Value<u64>>(queue(), &["a Queue came where a Value"]);
-    mistake::<_, Array<u64>>(queue(), &["a Queue came where an Array"]);
-    mistake::<_, End>(queue(), &["a Queue came where a Connection"]);
-    mistake::<_, Value<u64>>(end(), &["a Connection came where a Value"]);
-    mistake::<_, Array<u64>>(end(), &["a Connection came where an Array"]);
-    mistake::<_, Queue<u8>>(end(), &["a Connection came where a Queue"]);
+    mistake::<_, Array<u64>>(value(), &["a Value where an Array"]);
+    mistake::<_, Queue<u8>>(value(), &["a Value where a Queue"]);
+    mistake::<_, End>(value(), &["a Value where a Connection"]);
+    mistake::<_, Value<u64>>(array(), &["an Array where a Value"]);
+    mistake::<_, Queue<u8>>(array(), &["an Array where a Queue"]);
+    mistake::<_, End>(array(), &["an Array where a Connection"]);
+    mistake::<_, Value<u64>>(queue(), &["a Queue where a Value"]);
+    mistake::<_, Array<u64>>(queue(), &["a Queue where an Array"]);
+    mistake::<_, End>(queue(), &["a Queue where a Connection"]);
+    mistake::<_, Value<u64>>(end(), &["a Connection where a Value"]);
+    mistake::<_, Array<u64>>(end(), &["a Connection where an Array"]);
+    mistake::<_, Queue<u8>>(end(), &["a Connection where a Queue"]);
 
-    // Of another size, the items are others'.
+    // Arrays of items of another size are rejected too.
     let empty = Array::<u64>::new([]).unwrap();
-    mistake::<_, Value<u64>>(empty, &["an Array came where a Value"]);
+    mistake::<_, Value<u64>>(empty, &["an Array where a Value"]);
     let bytes = Array::new([1u8; 64]).unwrap();
     mistake::<_, Array<u64>>(bytes, &["an Array", "1-byte", "8-byte"]);
     mistake::<_, Array<u8>>(array(), &["an Array", "8-byte", "1-byte"]);
     mistake::<_, Value<u128>>(value(), &["a Value", "8-byte", "16-byte"]);
 
-    // One that is nothing: the number of a descriptor that was never sent.
+    // The index of a descriptor that was never sent.
     for number in [0u32, 1, 2, 7, u32::MAX] {
         mistake::<_, Queue<u8>>(number, &[]);
         mistake::<_, End>(number, &[]);
     }
-    // Nor are the descriptors that a pool gives its workers to be had.
+    // The descriptors that a pool itself sends to its workers are out of reach.
     for number in 0u32..4 {
         let initializer = |_: Mistaken<u32, Queue<u8>>| ();
         let sent = Mistaken::<u32, Queue<u8>>::Sent(number);
@@ -521,11 +518,11 @@ fn a_handle_that_arrives_as_another_is_an_error_that_names_both() {
     }
 }
 
-fn try_lock_and_debug_of_a_lock_that_is_held_say_so() {
+fn try_lock_and_debug_do_not_wait_for_a_held_lock() {
     let value = Value::new(7u64).unwrap();
     let array = Array::new([1, 2]).unwrap();
     assert_eq!(format!("{value:?} {array:?}"), "Value(7) Array([1, 2])");
-    // Held by this thread, and by another one.
+    // Called by the owner of the locks, and by another thread.
     let held = || {
         assert!(matches!(value.try_lock(), Err(TryLockError::WouldBlock)));
         assert!(matches!(array.try_lock(), Err(TryLockError::WouldBlock)));
@@ -543,11 +540,11 @@ fn try_lock_and_debug_of_a_lock_that_is_held_say_so() {
 
 fn debug_prints_the_value_without_poisoning_or_hiding_poison() {
     let value = Value::new(1u64).unwrap();
-    kill_holder_of(&value);
+    kill_owner_of(&value);
     assert_eq!(format!("{value:?}"), "Value(2)");
     assert!(value.lock().is_err());
 
-    /// Prints itself by panicking.
+    /// Panics when it is printed.
     #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
     #[bytemuck(crate = "bytemuck")]
     #[repr(C)]
@@ -555,7 +552,7 @@ fn debug_prints_the_value_without_poisoning_or_hiding_poison() {
 
     impl Debug for Shy {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            panic!("not to be printed")
+            panic!("the Debug of an item panics")
         }
     }
 
@@ -565,7 +562,7 @@ fn debug_prints_the_value_without_poisoning_or_hiding_poison() {
     assert!(!shy.is_poisoned() && shy.try_lock().is_ok());
 }
 
-fn lock_timeout_gives_the_guard_the_time_or_the_poison() {
+fn lock_timeout_returns_the_guard_or_a_timeout_or_the_poison() {
     let value = Value::new(1u64).unwrap();
     let array = Array::new([1u8, 2]).unwrap();
     *value.lock_timeout(Duration::ZERO).unwrap() += 1;
@@ -573,7 +570,7 @@ fn lock_timeout_gives_the_guard_the_time_or_the_poison() {
     assert_eq!((value.get(), array.get(1)), (2, 3));
 
     let (here, there) = pipe::<(), ()>().unwrap();
-    let holder = Process::new(holds, (&value, there)).start().unwrap();
+    let owner = Process::new(holds, (&value, there)).start().unwrap();
     here.recv().unwrap();
     for time in [Duration::ZERO, Duration::from_millis(50)] {
         let start = Instant::now();
@@ -582,16 +579,16 @@ fn lock_timeout_gives_the_guard_the_time_or_the_poison() {
         assert!(start.elapsed() >= time);
         assert!(start.elapsed() < time + LONG);
     }
-    // One that waits is told of the death, with the data.
+    // A waiter gets the poisoned guard when the owner dies.
     let waits = |value: &Value<u64>| match value.lock_timeout(LONG) {
         Err(TryLockError::Poisoned(poison)) => *poison.into_inner(),
         other => panic!("{other:?}"),
     };
     let waiter = Process::new(waits, (&value,)).start().unwrap();
     within(LONG, || is_waiting(waiter.pid())).unwrap();
-    holder.kill().unwrap();
+    owner.kill().unwrap();
     assert_eq!(waiter.join().unwrap(), 3);
-    assert!(holder.join().is_err());
+    assert!(owner.join().is_err());
     let answer = value.lock_timeout(Duration::ZERO);
     assert!(matches!(answer, Err(TryLockError::Poisoned(_))));
 }
@@ -627,7 +624,7 @@ fn a_forked_copy_of_a_handle_or_a_guard_may_be_dropped() {
         }
     }
     *guard += 1;
-    // It is still this process's lock.
+    // This process still holds the lock.
     thread::scope(|scope| {
         let other = scope.spawn(|| matches!(value.try_lock(), Err(TryLockError::WouldBlock)));
         assert!(other.join().unwrap());
@@ -643,7 +640,7 @@ fn a_forked_copy_of_a_handle_or_a_guard_may_be_dropped() {
     assert_eq!(left.recv().unwrap(), 2);
 }
 
-fn a_thousand_counters_are_one_array_and_one_descriptor() {
+fn an_array_of_a_thousand_counters_takes_one_descriptor() {
     let before = descriptors();
     let counters = Array::<u64>::zeroed(1_000).unwrap();
     assert_eq!(descriptors() - before, 1);
@@ -659,7 +656,7 @@ fn a_thousand_counters_are_one_array_and_one_descriptor() {
     drop(values);
 }
 
-fn plain_structs_of_ones_own_are_shared() {
+fn a_struct_with_the_derives_can_be_shared() {
     #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
     #[bytemuck(crate = "bytemuck")]
     #[repr(C)]
@@ -677,9 +674,9 @@ fn plain_structs_of_ones_own_are_shared() {
     assert_eq!(point.get(), Point { x: 2.0, y: 0.0 });
 }
 
-fn a_core_dump_leaves_shared_memory_out() {
+fn a_core_dump_excludes_shared_memory() {
     let queue = Queue::new().unwrap();
-    // Mapped anew on both sides, and larger.
+    // Both sides map the ring again whenever it grows.
     for size in [1, 100_000, 1_000_000, 10_000_000] {
         queue.put(vec![1u8; size]).unwrap();
         assert_eq!(queue.get().unwrap().len(), size);
@@ -731,6 +728,6 @@ fn a_process_that_aborts_with_a_queue_leaves_a_small_core() {
         .sum();
     fs::remove_dir_all(folder).unwrap();
     assert!(cores < 20 << 20, "a core of {cores} bytes");
-    // Nor has dumping filled it.
+    // Writing the core dump has not filled the holes of the memfd.
     assert!(shared_memory() < used + (60 << 20));
 }

@@ -1,4 +1,5 @@
-//! Queue: order, bounds, memory, damage. For deaths see `kill_points`.
+//! `Queue`: order, limits, memory and corruption. Deaths at each step of a call
+//! are tested in `kill_points`.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -17,32 +18,32 @@ use crate::harness::{descriptors, is_waiting, memfds, shared_memory, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     each_producer_is_first_in_first_out,
-    four_producers_and_four_consumers_lose_and_double_nothing,
-    ten_thousand_items_are_put_and_joined_before_anyone_reads,
-    an_item_of_200_kb_is_put_and_joined_before_anyone_reads,
-    an_item_of_256_mib_crosses_whole,
-    a_backlog_of_a_million_items_gives_its_memory_back,
-    a_queue_that_is_used_for_ever_stays_small,
-    items_of_every_size_cross_whole,
+    four_producers_and_four_consumers_lose_and_duplicate_no_item,
+    a_producer_of_ten_thousand_items_can_be_joined_before_a_get,
+    a_producer_of_a_200_kb_item_can_be_joined_before_a_get,
+    an_item_of_256_mib_arrives_whole,
+    draining_a_backlog_of_a_million_items_returns_its_memory,
+    a_queue_with_steady_traffic_stays_small,
+    items_of_every_size_arrive_whole,
     len_and_is_empty_are_exact,
-    an_empty_queue_says_so_times_out_and_blocks,
-    a_full_queue_says_so_times_out_and_blocks,
-    a_bound_holds_for_every_producer,
-    a_maxsize_of_zero_is_no_bound,
+    get_on_an_empty_queue_fails_times_out_or_blocks,
+    put_on_a_full_queue_fails_times_out_or_blocks,
+    several_producers_together_keep_within_maxsize,
+    a_maxsize_of_zero_means_no_limit,
     an_item_that_cannot_be_encoded_is_an_error_at_put,
     an_item_that_cannot_be_decoded_is_an_error_at_get,
-    a_corrupt_item_is_an_error_and_the_next_is_fine,
-    a_corrupt_frame_is_an_error_in_bounded_memory,
-    items_stay_when_every_other_process_has_gone,
-    one_killed_asleep_in_get_takes_nothing_along,
-    one_killed_asleep_in_put_takes_nothing_along,
+    a_corrupt_item_is_an_error_and_the_next_can_be_got,
+    a_corrupt_frame_is_an_error_and_allocates_little,
+    items_survive_the_death_of_their_producer,
+    killing_a_blocked_consumer_loses_no_item,
+    killing_a_blocked_producer_loses_no_item,
     two_thousand_queues_fit_in_half_a_gigabyte_of_address_space,
-    a_put_that_lacks_address_space_is_an_error_and_the_queue_is_whole,
-    a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole,
+    a_put_that_lacks_address_space_is_an_error_and_the_queue_still_works,
+    a_put_beyond_the_file_size_limit_is_an_error_and_the_queue_still_works,
     a_queue_fits_in_locked_memory,
-    an_item_larger_than_memory_is_an_error_and_the_next_is_fine,
-    an_item_that_takes_more_memory_than_its_bytes_is_an_error_too,
-    a_consumer_that_cannot_map_the_queue_gets_its_items,
+    an_item_larger_than_memory_is_an_error_and_the_next_can_be_got,
+    an_item_that_needs_too_much_memory_to_decode_is_an_error,
+    a_consumer_that_cannot_map_the_queue_still_gets_its_items,
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -79,7 +80,7 @@ fn each_producer_is_first_in_first_out() {
 
 const END: (u32, u32) = (u32::MAX, 0);
 
-fn four_producers_and_four_consumers_lose_and_double_nothing() {
+fn four_producers_and_four_consumers_lose_and_duplicate_no_item() {
     fn gets(queue: &Queue<(u32, u32)>) -> Vec<(u32, u32)> {
         std::iter::from_fn(|| Some(queue.get().unwrap()).filter(|&item| item != END)).collect()
     }
@@ -104,8 +105,8 @@ fn four_producers_and_four_consumers_lose_and_double_nothing() {
         for consumer in consumers {
             let mut last = [None; 4];
             for (producer, n) in consumer.join().unwrap() {
-                assert!(all.insert((producer, n)), "doubled");
-                // What one consumer gets of one producer is in order.
+                assert!(all.insert((producer, n)), "duplicated");
+                // One consumer gets the items of one producer in order.
                 assert!(last[producer as usize].replace(n) < Some(n));
             }
         }
@@ -113,7 +114,7 @@ fn four_producers_and_four_consumers_lose_and_double_nothing() {
     }
 }
 
-fn ten_thousand_items_are_put_and_joined_before_anyone_reads() {
+fn a_producer_of_ten_thousand_items_can_be_joined_before_a_get() {
     let queue = Queue::new().unwrap();
     Process::new(puts, (&queue, 0, 10_000))
         .start()
@@ -127,7 +128,7 @@ fn ten_thousand_items_are_put_and_joined_before_anyone_reads() {
     assert!(matches!(queue.try_get(), Err(Error::Empty)));
 }
 
-fn an_item_of_200_kb_is_put_and_joined_before_anyone_reads() {
+fn a_producer_of_a_200_kb_item_can_be_joined_before_a_get() {
     let queue = Queue::<Vec<u8>>::new().unwrap();
     let put = |queue: &Queue<Vec<u8>>| queue.put(vec![7; 200_000]).unwrap();
     Process::new(put, (&queue,))
@@ -138,7 +139,7 @@ fn an_item_of_200_kb_is_put_and_joined_before_anyone_reads() {
     assert_eq!(queue.get().unwrap(), vec![7; 200_000]);
 }
 
-fn an_item_of_256_mib_crosses_whole() {
+fn an_item_of_256_mib_arrives_whole() {
     let queue = Queue::<Vec<u8>>::new().unwrap();
     let put = |queue: &Queue<Vec<u8>>| {
         let mut item = vec![7; 256 * MIB];
@@ -163,7 +164,7 @@ fn an_item_of_256_mib_crosses_whole() {
     assert_eq!(queue.get().unwrap(), [1]);
 }
 
-fn a_backlog_of_a_million_items_gives_its_memory_back() {
+fn draining_a_backlog_of_a_million_items_returns_its_memory() {
     let queue = Queue::new().unwrap();
     let empty = shared_memory();
     Process::new(puts, (&queue, 0, 1_000_000))
@@ -192,7 +193,7 @@ fn a_backlog_of_a_million_items_gives_its_memory_back() {
     );
 }
 
-fn a_queue_that_is_used_for_ever_stays_small() {
+fn a_queue_with_steady_traffic_stays_small() {
     let queue = Queue::<Vec<u8>>::new().unwrap();
     let mut most = 0;
     for n in 0..2_000usize {
@@ -206,7 +207,7 @@ fn a_queue_that_is_used_for_ever_stays_small() {
     );
 }
 
-fn items_of_every_size_cross_whole() {
+fn items_of_every_size_arrive_whole() {
     for queue in [
         Queue::<Vec<u8>>::new().unwrap(),
         Queue::with_maxsize(100).unwrap(),
@@ -268,7 +269,7 @@ fn len_and_is_empty_are_exact() {
     );
 }
 
-fn an_empty_queue_says_so_times_out_and_blocks() {
+fn get_on_an_empty_queue_fails_times_out_or_blocks() {
     let queue = Queue::<u8>::new().unwrap();
     assert!(matches!(queue.try_get(), Err(Error::Empty)));
     for time in [Duration::ZERO, SHORT] {
@@ -289,7 +290,7 @@ fn an_empty_queue_says_so_times_out_and_blocks() {
     }
 }
 
-fn a_full_queue_says_so_times_out_and_blocks() {
+fn put_on_a_full_queue_fails_times_out_or_blocks() {
     let queue = Queue::with_maxsize(2).unwrap();
     queue.put(vec![0u8]).unwrap();
     queue.try_put(vec![1]).unwrap();
@@ -321,7 +322,7 @@ fn a_full_queue_says_so_times_out_and_blocks() {
     assert_eq!(queue.len(), 2);
 }
 
-fn a_bound_holds_for_every_producer() {
+fn several_producers_together_keep_within_maxsize() {
     let queue = Queue::with_maxsize(4).unwrap();
     let producers: Vec<_> = (0..4)
         .map(|producer| {
@@ -339,7 +340,7 @@ fn a_bound_holds_for_every_producer() {
         .for_each(|producer| producer.join().unwrap());
 }
 
-fn a_maxsize_of_zero_is_no_bound() {
+fn a_maxsize_of_zero_means_no_limit() {
     let queue = Queue::with_maxsize(0).unwrap();
     (0..1_000).for_each(|n| queue.try_put(n).unwrap());
     assert!(!queue.is_full());
@@ -382,10 +383,10 @@ fn an_item_that_cannot_be_decoded_is_an_error_at_get() {
     }
 }
 
-/// A text that is found again in shared memory.
+/// A text that tests search for in shared memory.
 const NEEDLE: &str = "a needle in the haystack";
 
-/// The memfd that holds the needle, and where.
+/// The memfd that contains the needle, and the offset of it there.
 fn find_needle() -> (fs::File, u64) {
     let found = memfds().into_iter().find_map(|file| {
         let mut memory = vec![0; 64 * 1024];
@@ -398,10 +399,10 @@ fn find_needle() -> (fs::File, u64) {
     found.expect("the needle is in shared memory")
 }
 
-fn a_corrupt_item_is_an_error_and_the_next_is_fine() {
+fn a_corrupt_item_is_an_error_and_the_next_can_be_got() {
     let queue = Queue::<(Option<String>, bool)>::new().unwrap();
-    // The option's tag, the text's tag and length, the text, a bool's tag and
-    // the bool.
+    // In memory: the option's tag, the text's tag and length, the text, the
+    // bool's tag and the bool. Offsets count from the text.
     let after = NEEDLE.len() as i64;
     for (what, offset, byte) in [
         ("bad tag", -2, 99),
@@ -419,14 +420,14 @@ fn a_corrupt_item_is_an_error_and_the_next_is_fine() {
         let error = queue.get_timeout(LONG).expect_err(what);
         assert!(matches!(error, Error::Decode(_)), "{what}: {error:?}");
         assert_eq!(queue.get_timeout(LONG).unwrap(), (None, false), "{what}");
-        // Or the next one would find this needle.
+        // So that the next search does not find this needle.
         file.write_all_at(&[0; NEEDLE.len()], at).unwrap();
     }
 }
 
-fn a_corrupt_frame_is_an_error_in_bounded_memory() {
-    // What one item takes beside its own bytes: the frame's length, whatever
-    // it is. Each of its bytes is made wrong in turn.
+fn a_corrupt_frame_is_an_error_and_allocates_little() {
+    // Corrupts, one after the other, each byte before the text, among which is
+    // the length of the frame.
     let put = || {
         let queue = Queue::<String>::new().unwrap();
         queue.put("first".to_string()).unwrap();
@@ -450,7 +451,7 @@ fn a_corrupt_frame_is_an_error_in_bounded_memory() {
                 Err(error) => panic!("{back} bytes before, {wrong:#x}: {error:?}"),
             }
             setrlimit(Resource::RLIMIT_AS, unlimited, hard).unwrap();
-            // It neither hangs nor loops afterwards.
+            // No later call hangs.
             _ = queue.put_timeout("next".to_string(), SHORT);
             _ = (
                 queue.get_timeout(SHORT),
@@ -462,7 +463,7 @@ fn a_corrupt_frame_is_an_error_in_bounded_memory() {
     assert!(errors > 0, "no length was hit");
 }
 
-/// The bytes of address space in use.
+/// How many bytes of address space this process uses.
 pub fn address_space() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let size = status
@@ -472,7 +473,7 @@ pub fn address_space() -> u64 {
     size.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-fn items_stay_when_every_other_process_has_gone() {
+fn items_survive_the_death_of_their_producer() {
     let queue = Queue::new().unwrap();
     let puts_and_dies = |queue: &Queue<u8>| -> u8 {
         queue.put(7).unwrap();
@@ -488,7 +489,7 @@ fn items_stay_when_every_other_process_has_gone() {
     assert_eq!(queue.try_get().unwrap(), 7);
 }
 
-fn one_killed_asleep_in_get_takes_nothing_along() {
+fn killing_a_blocked_consumer_loses_no_item() {
     let queue = Queue::<u8>::new().unwrap();
     let waits = |queue: &Queue<u8>| queue.get().unwrap();
     for n in 0..3 {
@@ -503,7 +504,7 @@ fn one_killed_asleep_in_get_takes_nothing_along() {
     }
 }
 
-fn one_killed_asleep_in_put_takes_nothing_along() {
+fn killing_a_blocked_producer_loses_no_item() {
     let queue = Queue::<u8>::with_maxsize(1).unwrap();
     queue.put(0).unwrap();
     let puts = |queue: &Queue<u8>, item| queue.put(item).unwrap();
@@ -521,13 +522,13 @@ fn one_killed_asleep_in_put_takes_nothing_along() {
     assert_eq!(queue.get().unwrap(), 3);
 }
 
-/// Leaves this process so many more bytes of address space.
+/// Limits this process to that many more bytes of address space.
 fn leave_address_space(bytes: usize) {
     let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
     setrlimit(Resource::RLIMIT_AS, address_space() + bytes as u64, hard).unwrap();
 }
 
-/// Gets all that is in a queue, which is these numbers.
+/// Gets all items, which must be these numbers.
 fn drain(queue: &Queue<u64>, numbers: Range<u64>) {
     for n in numbers {
         assert_eq!(queue.try_get().unwrap(), n);
@@ -536,7 +537,7 @@ fn drain(queue: &Queue<u64>, numbers: Range<u64>) {
 }
 
 fn two_thousand_queues_fit_in_half_a_gigabyte_of_address_space() {
-    // As `ulimit -v 500000` does.
+    // This is what `ulimit -v 500000` does.
     let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
     setrlimit(Resource::RLIMIT_AS, 500_000 << 10, hard).unwrap();
     let (_, descriptors_had) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
@@ -552,7 +553,7 @@ fn two_thousand_queues_fit_in_half_a_gigabyte_of_address_space() {
     }
 }
 
-fn a_put_that_lacks_address_space_is_an_error_and_the_queue_is_whole() {
+fn a_put_that_lacks_address_space_is_an_error_and_the_queue_still_works() {
     let queue = Queue::<u64>::new().unwrap();
     leave_address_space(3 * MIB);
     let mut put = 0;
@@ -568,7 +569,7 @@ fn a_put_that_lacks_address_space_is_an_error_and_the_queue_is_whole() {
     assert_eq!(queue.len() as u64, put);
     let error = queue.try_put(put).unwrap_err();
     assert!(matches!(error, Error::System { .. }), "{error:?}");
-    // Others can have it larger.
+    // A process that has the address space can still put.
     let another = |queue: &Queue<u64>, n| queue.put(n).unwrap();
     let (soft, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
     setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
@@ -576,15 +577,15 @@ fn a_put_that_lacks_address_space_is_an_error_and_the_queue_is_whole() {
     child.join().unwrap();
     setrlimit(Resource::RLIMIT_AS, soft, hard).unwrap();
     drain(&queue, 0..put + 1);
-    // There is room again, though not to map what it has grown to.
+    // With the address space, this process can put again.
     setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
     queue.put(7).unwrap();
     assert_eq!(queue.get().unwrap(), 7);
 }
 
-fn a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole() {
+fn a_put_beyond_the_file_size_limit_is_an_error_and_the_queue_still_works() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
-    // The signal that comes with this limit would end the program.
+    // Exceeding this limit would raise SIGXFSZ, which would end the test.
     for limit in [4 << 10, 64 << 10, 100 << 10, 1 << 20] {
         setrlimit(Resource::RLIMIT_FSIZE, limit, hard).unwrap();
         let queue = Queue::<u64>::new().unwrap();
@@ -598,10 +599,10 @@ fn a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole() {
         assert!(put > limit / 70, "{put} items in {limit} bytes");
         assert!(error.to_string().contains("RLIMIT_FSIZE"), "{error}");
         assert_eq!(queue.len() as u64, put);
-        // What is got leaves room.
+        // A get makes space for another item.
         assert_eq!(queue.get().unwrap(), 0);
         queue.put(put).unwrap();
-        // One without the limit makes it larger, for all.
+        // A process without the limit makes the queue larger, for all.
         setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
         let more = |queue: &Queue<u64>, start: u64| {
             (start..start + 10_000).for_each(|n| queue.put(n).unwrap());
@@ -617,7 +618,7 @@ fn a_put_past_the_file_size_limit_is_an_error_and_the_queue_is_whole() {
 
 fn a_queue_fits_in_locked_memory() {
     if geteuid().is_root() {
-        // The limit binds no root.
+        // The limit does not apply to root.
         let nobody_else = Uid::from_raw(1_000_000_000 + process::id());
         setresuid(nobody_else, nobody_else, nobody_else).unwrap();
         prctl::set_dumpable(true).unwrap();
@@ -626,7 +627,8 @@ fn a_queue_fits_in_locked_memory() {
     if limit < 4 << 20 {
         return eprintln!("skipped: only {limit} bytes may be locked");
     }
-    // Whatever is mapped from now on. What is mapped already may be too large.
+    // Only what is mapped from now on; the existing mappings may exceed the
+    // limit.
     mlockall(MlockAllFlags::MCL_FUTURE).unwrap();
     let queue = Queue::<u64>::new().unwrap();
     let mut put = 0;
@@ -638,7 +640,7 @@ fn a_queue_fits_in_locked_memory() {
     munlockall().unwrap();
 }
 
-/// What a consumer gets of three items that has so much memory more.
+/// Gets three items with that much more memory: their lengths, or the errors.
 fn got_with_little_memory(
     queue: &Queue<Vec<u8>>,
     bytes: usize,
@@ -655,7 +657,7 @@ fn got_with_little_memory(
         .collect()
 }
 
-fn an_item_larger_than_memory_is_an_error_and_the_next_is_fine() {
+fn an_item_larger_than_memory_is_an_error_and_the_next_can_be_got() {
     let size = 100 * MIB;
     let queue = Queue::new().unwrap();
     let (gate, there) = pipe::<(), ()>().unwrap();
@@ -674,7 +676,7 @@ fn an_item_larger_than_memory_is_an_error_and_the_next_is_fine() {
     assert_eq!(queue.get().unwrap(), [4]);
 }
 
-fn an_item_that_takes_more_memory_than_its_bytes_is_an_error_too() {
+fn an_item_that_needs_too_much_memory_to_decode_is_an_error() {
     let gets = |queue: &Queue<String>, gate: &Connection<(), ()>| {
         gate.recv().unwrap();
         leave_address_space(80 * MIB);
@@ -685,7 +687,8 @@ fn an_item_that_takes_more_memory_than_its_bytes_is_an_error_too() {
     let queue = Queue::new().unwrap();
     let (gate, there) = pipe::<(), ()>().unwrap();
     let consumer = Process::new(gets, (&queue, &there)).start().unwrap();
-    // Its bytes fit beside what is there, and the text does not beside them.
+    // The bytes of the item fit in the memory that is left, but the decoded text
+    // does not fit beside them.
     queue.put("a".repeat(50 * MIB)).unwrap();
     queue.put("next".to_string()).unwrap();
     gate.send(()).unwrap();
@@ -694,10 +697,10 @@ fn an_item_that_takes_more_memory_than_its_bytes_is_an_error_too() {
     assert_eq!(next, "next");
 }
 
-fn a_consumer_that_cannot_map_the_queue_gets_its_items() {
+fn a_consumer_that_cannot_map_the_queue_still_gets_its_items() {
     let queue = Queue::new().unwrap();
     let (gate, there) = pipe::<(), ()>().unwrap();
-    // Enough for an item, and not for the queue that holds all of them.
+    // Enough for each item, but not for a mapping of the whole ring.
     let consumer = Process::new(got_with_little_memory, (&queue, 40 * MIB, &there));
     let consumer = consumer.start().unwrap();
     for size in [10 * MIB, 20 * MIB, 1, 60 * MIB] {
@@ -706,6 +709,6 @@ fn a_consumer_that_cannot_map_the_queue_gets_its_items() {
     gate.send(()).unwrap();
     let got = consumer.join().unwrap();
     assert_eq!(got, [Ok(10 * MIB), Ok(20 * MIB), Ok(1)]);
-    // What it has left there is for others.
+    // The item that it has not got is still there.
     assert_eq!(queue.get().unwrap(), vec![1; 60 * MIB]);
 }
