@@ -33,7 +33,7 @@ use super::wait::deadline;
 /// [`bytemuck::Pod`] means.
 ///
 /// Numbers and arrays of numbers are plain. A struct becomes plain by a derive
-/// of the crate [`bytemuck`](super::bytemuck), which is re-exported so that the
+/// of the crate [`bytemuck`], which is re-exported so that the
 /// versions agree:
 ///
 /// ```
