@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
-use std::sync::TryLockError;
+use std::sync::{OnceLock, TryLockError};
 use std::time::{Duration, Instant};
 use std::{fs, iter, thread};
 
@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::multiprocessing::{Array, Builder, Connection, Error, Process, Queue, Value, pipe};
 
-use crate::harness::{is_asleep, is_waiting, memfds, skip, within};
+use crate::harness::{is_asleep, is_waiting, memfds, shared_memory, skip, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     a_killed_put_is_whole_or_absent,
@@ -42,6 +42,7 @@ pub const TESTS: &[(&str, fn())] = named![
     a_killed_owner_leaves_its_lock_to_one_that_waits,
     a_half_written_array_is_poisoned,
     a_put_killed_as_it_grows_the_queue_loses_no_item,
+    a_get_killed_as_it_shrinks_the_queue_loses_no_other_item,
     no_call_waits_long_for_a_stopped_put,
     no_call_waits_long_for_a_stopped_put_that_waited_for_room,
     no_call_waits_long_for_a_stopped_put_that_grows_the_queue,
@@ -590,6 +591,52 @@ fn a_put_killed_as_it_grows_the_queue_loses_no_item() {
             let left = drain(&queue);
             assert!(
                 left.iter().copied().eq(first..=last + 1)
+                    || left.iter().copied().eq(first..=last) && !returned,
+                "{left:?}"
+            );
+        };
+        Scene::new(actor, check)
+    });
+}
+
+/// A queue that the get of its first item makes smaller. Its items are
+/// `first..=last`.
+///
+/// A large ring is made smaller when what is in it is little and does not reach
+/// from the lower half into the upper one, which here begins in the first item.
+fn ring_to_shrink() -> (Queue<Item>, u64, u64) {
+    static FIRST: OnceLock<u64> = OnceLock::new();
+    const HALF: usize = 16 << 20;
+    let filled = |last: u64| {
+        let queue = Queue::new().unwrap();
+        queue.put((0, "-".repeat(HALF - 4096), 0)).unwrap();
+        (1..=last).for_each(|n| queue.put(item(n)).unwrap());
+        queue.get().unwrap();
+        queue
+    };
+    let first = *FIRST.get_or_init(|| {
+        let queue = filled(200);
+        let used = shared_memory();
+        let shrinks = |n: &u64| {
+            assert_eq!(queue.get().unwrap(), item(*n));
+            shared_memory() < used / 2
+        };
+        (1..=200).find(shrinks).expect("a get makes it smaller")
+    });
+    let last = first + 2;
+    let queue = filled(last);
+    (1..first).for_each(|n| assert_eq!(queue.get().unwrap(), item(n)));
+    (queue, first, last)
+}
+
+fn a_get_killed_as_it_shrinks_the_queue_loses_no_other_item() {
+    kill_at_every_point(|| {
+        let (queue, first, last) = ring_to_shrink();
+        let actor = getting(&queue);
+        let check = move |returned: bool| {
+            let left = drain(&queue);
+            assert!(
+                left.iter().copied().eq(first + 1..=last)
                     || left.iter().copied().eq(first..=last) && !returned,
                 "{left:?}"
             );

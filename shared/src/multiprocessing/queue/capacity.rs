@@ -1,15 +1,35 @@
-//! How the ring of a queue becomes larger and smaller, and returns memory to
+//! How the ring of a queue becomes larger and smaller, and how memory returns to
 //! the system.
 //!
-//! Growing: a producer whose frame does not fit doubles the capacity.
+//! A producer whose frame does not fit doubles the capacity. Returning memory has
+//! two rules, because neither covers the other:
 //!
-//! Returning memory has two rules, because neither covers the other. A large
-//! ring that is nearly empty is made smaller, because traffic runs through all
-//! of a ring and so keeps all its pages allocated. But a ring that is not large
-//! keeps its capacity, and a backlog that nobody adds to would keep its pages
-//! until the end; so while it is drained, the pages that were read are
-//! released. Steady traffic triggers neither: its pages would be allocated again
-//! at once, which costs more than all the rest of a `put`.
+//! - A large ring that is nearly empty is made smaller, because traffic runs
+//!   through all of a ring, and so keeps all its pages allocated.
+//! - A ring that is not large keeps its capacity, but a backlog to which nobody
+//!   adds would keep its pages until the queue is dropped. So while a backlog is
+//!   drained, the pages that were read are released.
+//!
+//! Steady traffic triggers neither, because its pages would be allocated again at
+//! once, which costs more than all the rest of a `put`.
+//!
+//! # Changing the capacity
+//!
+//! Invariant: the live bytes are in their places for the stored capacity.
+//!
+//! The steps, all with both locks, and what a death after each of them leaves:
+//!
+//! 1. To grow, the file is extended. A file that is too long harms nobody.
+//! 2. The live bytes whose offset changes are copied to free space. The ring of
+//!    the old capacity is still valid, and the copies are free space there.
+//! 3. The new capacity is stored, which publishes the copies.
+//! 4. After shrinking, the pages that are no longer live are released. Otherwise
+//!    they stay allocated until they are written or released another time.
+//!
+//! In `tests/multiprocessing/kill_points.rs`,
+//! `a_put_killed_as_it_grows_the_queue_loses_no_item` and
+//! `a_get_killed_as_it_shrinks_the_queue_loses_no_other_item` kill a process
+//! before and after each store.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;

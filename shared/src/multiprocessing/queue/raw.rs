@@ -31,85 +31,97 @@
 //!           a frame: length of the item (8 bytes), item, padding to 8 bytes
 //! ```
 //!
-//! # Which lock guards what
+//! # Which lock guards which field
 //!
-//! | Field | Written under | Read |
-//! |---|---|---|
-//! | the fields of a side | the lock of that side | `count` and `positions` by anybody, the others under the lock |
-//! | `capacity` | both locks | under either lock |
-//! | `maxsize` | no lock, before the queue is sent | by anybody |
-//! | `drain_tail`, `drain_start` | the consumers' lock | under it |
-//! | bytes from the head to the tail | nobody | under the consumers' lock |
-//! | all other bytes of the ring | the producers' lock | nobody |
+//! - The lock of a side guards the fields of that side. `count` and `positions` are
+//!   written under it, but read by anybody.
+//! - Both locks guard `capacity`: it is written under both, and read under either.
+//! - No lock guards `maxsize`, which is set before the queue is sent.
+//! - The consumers' lock guards `drain_tail` and `drain_start`.
+//! - In the ring, the bytes from the head to the tail are read under the
+//!   consumers' lock and written by nobody; all others are written under the
+//!   producers' lock and read by nobody.
 //!
 //! A thread that takes both locks takes the producers' one first. A consumer
 //! that needs both only tries to take the producers' one.
 //!
 //! # Publication
 //!
-//! Invariant: `count` and the one of the two `positions` that has the parity of
-//! `count` belong together; both are as after a whole number of items.
+//! Invariant: `count`, and the one of the two `positions` that has the parity of
+//! `count`, belong together; both are as after a whole number of items.
 //!
-//! | | `put` | `get` | If the process dies after this step |
-//! |---|---|---|---|
-//! | 1 | takes the producers' lock | takes the consumers' lock | The next owner gets the lock and finds nothing changed. |
-//! | 2 | makes the ring larger, if necessary | | As said in `capacity.rs`. |
-//! | 3 | writes the frame at the tail | copies the item | Nothing is put; the next frame overwrites this one. Nothing is got; the next consumer gets the item. |
-//! | 4 | wakes waiters | wakes waiters | They check, find no change and sleep again. |
-//! | 5 | stores the new tail in the slot of the other parity | stores the new head there | As after step 3, because no one reads that slot. |
-//! | 6 | adds 1 to `count`, which publishes both | the same | The item is in the queue, whole. The item was got, and is lost with the process. |
-//! | 7 | | returns memory, if there is much | As said in `capacity.rs`. |
-//! | 8 | releases the lock | releases the lock | The call is complete. |
+//! The steps of `put` and `get`, and what a death after each of them leaves:
 //!
-//! Nothing is ever repaired, so the answer EOWNERDEAD of a lock is ignored, and
-//! a process that is stopped at any step leaves a state that the others can
-//! read. That is why the position is not simply updated next to the count: a
-//! death between the two stores would need a repair.
+//! 1. It takes the lock of its side. The next owner gets the lock, and finds
+//!    nothing changed.
+//! 2. `put` makes the ring larger, if necessary: see `capacity.rs`.
+//! 3. `put` writes the frame behind the tail, and `get` copies the item. The next
+//!    `put` overwrites the frame; the next `get` gets the item.
+//! 4. It wakes waiters, as described below. They find no change and sleep again.
+//! 5. It stores its new position in the slot of the other parity. No one reads
+//!    that slot, so the same is left.
+//! 6. It adds 1 to `count`, which publishes both. What `put` wrote is in the queue,
+//!    whole; what `get` copied was got, and is lost with the process.
+//! 7. `get` returns memory to the system, if there is much: see `capacity.rs`.
+//! 8. It releases the lock. The call is complete.
 //!
-//! Tests: `a_put`, `a_get` and `nobody_waits_for_a_stopped_*` in
-//! `tests/multiprocessing/kill_points.rs` kill or stop a process at each store;
+//! Nothing ever needs a repair, so this module ignores that the last owner of a
+//! lock has died, and a process that is stopped at any step leaves a state that
+//! the others can read. The position has two slots for that reason: with one, a
+//! death between the stores of position and count would need a repair.
+//!
+//! `a_killed_put_is_whole_or_absent` and `a_killed_get_loses_its_own_item_at_most`
+//! in `tests/multiprocessing/kill_points.rs` kill a process before and after each
+//! store, and `no_call_waits_long_for_a_stopped_*` stop it there. The tests
 //! `a_producer_killed_at_any_step_*` and `a_consumer_killed_at_any_step_*` in
-//! `tests/memory_model/queue.rs` do so under every order of the memory model.
+//! `tests/memory_model/queue.rs` kill it under the orders that the memory model
+//! allows.
 //!
 //! # Wake-up
 //!
 //! A consumer of an empty queue waits for the producers' side to advance, and a
 //! producer of a full queue for the consumers' side. `waiters` of the side that
-//! has to advance is 0 if nobody waits, 1 if somebody does, and 2 while they are
+//! has to advance is 0 if no thread waits, 1 if one does, and 2 while they are
 //! being woken.
 //!
-//! Invariant: a thread sleeps only if it stored 1 under the lock of the side that
-//! has to advance, after it saw there that it has to wait; so the next advance
-//! of that side, which is made under the same lock, finds `waiters` not 0 and
-//! wakes all who sleep.
+//! Invariant: a thread sleeps only if it has stored 1 under the lock of the side
+//! that has to advance, after it saw there that it has to wait; so the next
+//! advance of that side, which holds the same lock, finds `waiters` not 0 and wakes
+//! all that sleep.
 //!
-//! | | Waiting thread | If its process dies after this step |
-//! |---|---|---|
-//! | 1 | spins for a moment, with no lock held | Nothing has changed. |
-//! | 2 | takes the lock of the side that has to advance, and checks again | The next owner gets the lock. |
-//! | 3 | stores 1 in `waiters` | The next advance wakes in vain. |
-//! | 4 | releases the lock | The same. |
-//! | 5 | sleeps while `waiters` is 1 | The same. Nobody depends on one waiter, because all are woken. |
-//! | 6 | begins anew with its call | The same. |
+//! The steps of a thread that has to wait:
 //!
-//! | | Advancing thread, which holds the lock of its side | If its process dies after this step |
-//! |---|---|---|
-//! | 1 | reads `waiters`; if 0, it goes to step 5 | Nothing has changed. |
-//! | 2 | stores 2, so that a thread between steps 4 and 5 above does not fall asleep | The 2 makes the next advance wake again. A 0 would let the sleepers sleep on. |
-//! | 3 | wakes all | The woken find nothing, block on the lock, get it from the dead one, and store 1 again. |
-//! | 4 | stores 0 | The same. |
-//! | 5 | publishes, releases the lock | The woken find what they wait for. |
+//! 1. It spins for a moment, without a lock. Its death leaves nothing.
+//! 2. It takes the lock of the side that has to advance, and checks again. The
+//!    next owner gets the lock.
+//! 3. It stores 1 in `waiters`. The next advance makes a system call in vain.
+//! 4. It releases the lock. The same is left.
+//! 5. It sleeps while `waiters` is 1. The same is left: because all are woken, no
+//!    other thread depends on this one.
+//! 6. It starts its call anew.
 //!
-//! Waking comes before publishing. In the other order a process that dies in
-//! between leaves an item in the queue and a consumer that sleeps nevertheless.
-//! A thread that is woken early cannot miss the publication: before it sleeps
-//! again, it waits in step 2 for the lock that is held until then.
+//! The steps of a thread that advances, with the lock of its side:
 //!
-//! Tests: `a_put_that_wakes_a_consumer`, `a_get_that_wakes_a_producer`,
-//! `a_put_that_waited_for_room` and `a_get_that_waited_for_an_item` in
-//! `kill_points.rs`; `killing_a_blocked_consumer_loses_no_item` and
-//! `killing_a_blocked_producer_loses_no_item` in `tests/multiprocessing/queue.rs`;
-//! all of `tests/memory_model/queue.rs`.
+//! 1. It reads `waiters`, and goes to step 5 if that is 0.
+//! 2. It stores 2, because a thread between steps 4 and 5 above must not fall asleep
+//!    any more. The 2 makes the next advance wake again, if this thread dies now;
+//!    a 0 would let the sleepers sleep for ever.
+//! 3. It wakes all. They find nothing, block on the lock, get it from the dead
+//!    owner, store 1 again and sleep.
+//! 4. It stores 0. The same is left.
+//! 5. It publishes, and releases the lock. The woken find what they wait for.
+//!
+//! Waking comes before publishing. In the other order, a process that dies in
+//! between leaves an item in the queue and a consumer asleep. A thread that is
+//! woken early cannot miss the publication, because before it sleeps again, it
+//! waits in step 2 for the lock, which is held until then.
+//!
+//! `a_put_killed_as_it_wakes_a_consumer_strands_no_consumer`,
+//! `a_put_killed_after_waiting_for_room_strands_no_producer` and their
+//! counterparts for `get` are in `kill_points.rs`;
+//! `killing_a_blocked_consumer_loses_no_item` and
+//! `killing_a_blocked_producer_loses_no_item` in `tests/multiprocessing/queue.rs`.
+//! `tests/memory_model/queue.rs` tests the orders of the steps.
 //!
 //! # Adding a field
 //!
@@ -118,7 +130,7 @@
 //!
 //! 1. A field is an atomic or a mutex and starts as zero, or is set in
 //!    [`RawQueue::new`] before the queue is sent.
-//! 2. One lock guards it, and the table above says which one. A field without a
+//! 2. One lock guards it, and the list above says which one. A field without a
 //!    lock may only be changed by one read-modify-write operation.
 //! 3. Fields that change together are published by one store, as `count`
 //!    publishes `positions`: the new values go where nobody looks yet, and the
