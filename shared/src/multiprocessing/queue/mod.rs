@@ -6,8 +6,8 @@
 //! explains the layout in shared memory and the protocols; [`capacity`] makes
 //! the ring larger and smaller.
 
-mod capacity;
-mod raw;
+pub(super) mod capacity;
+pub(super) mod raw;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
