@@ -101,16 +101,16 @@
 //!                     leaves the old state       leaves the new one
 //! ```
 //!
-//! Wake-up. Whoever waits stores 1; whoever advances wakes before it publishes, and
-//! holds the lock until it has published:
+//! Wake-up. A thread that waits says so under the lock; the thread that advances
+//! wakes it before it publishes, and holds the same lock until it has published:
 //!
 //! ```text
-//!  waits     [lock: nothing there, waiters = 1]  sleeps......[waits for the lock ][lock: it is there
+//!  waits      [lock: look, waiters = 1]  sleeps ......  [wants the lock ........][lock: look, found]
 //!                                                     ^
-//!  advances                              [lock: waiters = 2, wake, waiters = 0, publish]
+//!  advances                  [lock: waiters = 2, wake all, waiters = 0, publish  ]
 //!
-//!                               a death here leaves nothing published, and nobody
-//!                               asleep who does not find the lock free and look again
+//!  If the second thread dies before it publishes, the first gets the lock from it,
+//!  finds nothing, and waits again. No item was published, so no wake-up is missing.
 //! ```
 //!
 //! Claim. Tasks are numbered. `claimed` only grows, by the worker one task at a time
@@ -125,13 +125,13 @@
 //!  the pool takes back 3 to 5: 3 -> 6, and gives them to others; the worker skips them
 //! ```
 //!
-//! The parent's death. Its end of the socket is closed, whenever it dies:
+//! The parent's death. The kernel closes the parent's end of the socket. What the
+//! child does depends on how far it has come then:
 //!
 //! ```text
-//!  child      starts     receives      asks for SIGKILL    looks     runs the target
-//!                        the message   when it is closed   again
-//!  it sees    no peer    end of        -                   closed    SIGKILL
-//!  then it    exits      stream: exits                     : exits   is killed
+//!  main --> find_socket --> receive --> ask for SIGKILL --> look again --> target --> report
+//!  |      exits      |     exits     |  exits at this look |    the kernel kills it       |
+//!                                    (or is killed already)
 //! ```
 //!
 //! # Which lock guards what
@@ -150,16 +150,17 @@
 //!
 //! # A new field in shared memory
 //!
-//! A death must leave every field right without any code running afterwards, so
-//! *one store publishes a change, and each state before and after it is valid*. Nothing
-//! is repaired. [The six rules](super::queue::raw#adding-a-field) say how to get there.
+//! A process can die between any two stores, and none of its code runs afterwards. The
+//! rule is: *one store publishes a change, and the states before and after it are both
+//! valid*, so nothing has to be repaired. [Six rules](super::queue::raw#adding-a-field)
+//! say how to achieve that.
 //!
 //! An example: to give [`Queue`](super::Queue) Python's `task_done` and `join`.
 //!
 //! | Step | File of `shared` | Change |
 //! |---|---|---|
-//! | 1 | `src/multiprocessing/queue/raw.rs` | A third `Side`, `done`, in `QueueHeader`: its `count` is the number of items done. Why not a number of unfinished items: [the rules](super::queue::raw#adding-a-field). `RawQueue::new` initializes its lock. |
-//! | 2 | the same | `task_done` takes the lock of `done`, fails if its count is that of the consumers, wakes, advances. `join` calls `wait_while` with that lock, until the count is that of the producers. |
+//! | 1 | `src/multiprocessing/queue/raw.rs` | A third `Side`, `done`, in `QueueHeader`: its `count` is the number of items done. Why not a number of unfinished items: [the rules](super::queue::raw#adding-a-field). `RawQueue::new` initializes its lock, and `RawQueue` has a `SideMap` for it. |
+//! | 2 | the same | `task_done` takes the lock of `done`, fails if its count is that of the consumers, wakes the waiters, and advances to position 0, as it has no bytes. `join` calls `wait_while` with that lock, until the count is that of the producers. |
 //! | 3 | the same | The layout, the list of locks and the two protocols name the new side. |
 //! | 4 | `src/multiprocessing/queue/mod.rs` | `task_done`, `join` and `join_timeout`, with what they stand for in Python, errors and an example. |
 //! | 5 | `tests/multiprocessing/queue.rs` | What the methods do, between processes. |
@@ -207,7 +208,7 @@
 //! | | |
 //! |---|---|
 //! | Kernel | Linux 5.4, for `waitid` on a pidfd. From 5.9 on, `close_range` makes starting a process faster. |
-//! | Processor | 64 bits: positions in a queue are 64-bit atomics, and its file has 64 GiB of address. |
+//! | Processor | 64 bits, because positions, which only grow, and lengths are 64-bit numbers that are also offsets in memory. |
 //! | Files | `/proc`, to run the executable again, and `/dev/null`. |
 //! | `main` | [`init`](super::init) first, before threads and before a runtime ([tokio](super#beside-tokio)). |
 //!
@@ -245,14 +246,14 @@
 //! | Limit | What happens |
 //! |---|---|
 //! | Arguments, results, items and messages are [values that serde can write and read](super#what-can-be-sent). | It does not compile. |
-//! | A value is nested at most 512 deep. | [`Error::Encode`](super::Error::Encode) |
+//! | Lists, maps, structs and variants are nested at most 512 deep. | [`Error::Encode`](super::Error::Encode) |
 //! | A value, array, queue or connection is sent as an argument of a process or an initializer only. | `Error::Encode` |
 //! | A target has at most 8 arguments; a tuple or a struct can be one of them. | It does not compile. |
 //! | The arguments of a pool's tasks own their data. | It does not compile. |
 //! | A target captures nothing, because [only the place of its code is sent](super::Target). | `cargo build` refuses it. `cargo check` does not, because it generates no code, and the size of a closure is known only then. |
 //! | A target is in the executable, not in a shared library. | [`Error::InvalidInput`](super::Error::InvalidInput) |
 //! | The items of a value or array are [`Plain`](super::Plain), aligned to at most 16 bytes. | It does not compile. |
-//! | Under `ulimit -f`, arguments and the result of a process larger than 32 KiB need [a file](super::socket#where-large-messages-go) as large as they are; so do shared memory and the growth of a queue. | [`Error::System`](super::Error::System) of `start` or `put`; [`Error::ChildStart`](super::Error::ChildStart), [`Error::Decode`](super::Error::Decode) or [`Error::Encode`](super::Error::Encode) of `join` |
+//! | Under `ulimit -f`, shared memory may not be larger than the limit, nor the arguments or the result of a process, if they are larger than 32 KiB: those go [in a file](super::socket#where-large-messages-go). | [`Error::System`](super::Error::System) of `new`, `put` or `start`, [`Error::WorkerStart`](super::Error::WorkerStart) of a pool, `Error::Encode` of `join` for the result |
 //! | Results of pool tasks and messages of pipes need no file. | |
 //! | A thread locks a value or an array once at a time. | A panic that names the line of the second lock. |
 //! | A child uses its descriptors only: it does not close those that it has not opened. | Its result is lost, and it no longer ends with its parent. |
@@ -278,9 +279,9 @@
 //! | `Lock`, `RLock` | a [`Value`](super::Value) or [`Array`](super::Array) of the data that it guards. For something else, such as a file, a `Value<u8>`. A thread cannot lock it twice: pass the guard on. |
 //! | `Semaphore(n)`, `BoundedSemaphore(n)` | a [`Queue`](super::Queue) with `n` items: `get` acquires, `put` releases; bounded by `with_maxsize(n)` |
 //! | `Event` | a [`pipe`](super::pipe) whose one end is dropped to set it: then `poll(None)` of the other end returns, in every process that has it |
-//! | `Condition` | a `Queue` of what is waited for |
-//! | `Barrier(n)` | two queues: `n` processes put into one and get from the other; one process gets `n` items, then puts `n` |
-//! | `JoinableQueue` | a second queue into which each item is put when it is done; or [`Pool::map`](super::Pool::map) |
+//! | `Condition` | a `Queue` into which each change is put |
+//! | `Barrier(n)` | each process puts into one queue and gets from a queue of its own; one of them gets `n` items from the first, and then puts one into each other |
+//! | `JoinableQueue` | a second queue, into which a consumer puts something for each item that is done; or [`Pool::map`](super::Pool::map) |
 //! | `SimpleQueue` | [`Queue`](super::Queue) |
 //! | `Manager`, `managers` | a process that owns the data and answers over the pipes that it was started with |
 //! | `RawValue`, `RawArray`, `lock=False`, `sharedctypes` | [`Value`](super::Value), [`Array`](super::Array); an uncontended lock costs nanoseconds |
@@ -305,7 +306,7 @@
 //! | `p.join(d)` | `p.join_timeout(d)` |
 //! | `p.sentinel` | `p.join_timeout(d)`, or a thread that joins |
 //! | `p.close()` | dropping it, which also waits |
-//! | `p.interrupt()` (3.14) | a signal to `p.pid()`; a child ignores SIGINT unless it is the target's program |
+//! | `p.interrupt()` (3.14) | `p.terminate()` |
 //! | `p.authkey` | nothing: the kernel says which process made a socket |
 //! | **`Pool`** | |
 //! | `Pool(n, f, args, m)` | [`Pool::builder`](super::Pool::builder) |
