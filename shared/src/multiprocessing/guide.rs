@@ -105,9 +105,11 @@
 //! wakes it before it publishes, and holds the same lock until it has published:
 //!
 //! ```text
-//!  waits      [lock: look, waiters = 1]  sleeps ......  [wants the lock ........][lock: look, found]
-//!                                                     ^
-//!  advances                  [lock: waiters = 2, wake all, waiters = 0, publish  ]
+//!  waits     [look, waiters = 1] sleeps ......  [waits for the lock ....][look, found]
+//!                                             ^
+//!  advances                    [waiters = 2, wake all, waiters = 0, publish]
+//!
+//!  [ ]  under the lock of the side that advances
 //!
 //!  If the second thread dies before it publishes, the first gets the lock from it,
 //!  finds nothing, and waits again. No item was published, so no wake-up is missing.
@@ -170,8 +172,9 @@
 //!
 //! # The order of the files
 //!
-//! Each group uses only those before it and its own, except that
-//! [`start`](super::start) also runs the workers of pools.
+//! From below: each group uses only those before it and its own, except that
+//! [`start`](super::start) also runs the workers of pools. To follow an argument
+//! instead, begin with [`process`](super::process), whose steps name their files.
 //!
 //! | File | What it has |
 //! |---|---|
@@ -193,7 +196,7 @@
 //! | [`socket`](super::socket) | messages with descriptors over a pair of sockets |
 //! | [`connection`](super::connection) | `pipe`: typed messages |
 //! | **Processes** | |
-//! | [`process`](super::process) | from `Process::new` to `join`: read this first, it leads through the rest |
+//! | [`process`](super::process) | from `Process::new` to `join` |
 //! | [`target`](super::target) | what can be called, with which arguments |
 //! | [`entry`](super::entry) | the function that a child calls, found by its offset |
 //! | [`role`](super::role) | parent or child; `init_tests!` |
