@@ -108,7 +108,7 @@ pub fn names(module: &str, language: Language) -> Result<String> {
             .collect();
         let rust = name.rust.as_deref().map_or(String::new(), |rust| {
             format!(
-                "<pre class=\"rs\" tabindex=\"0\"><code>{}</code></pre>",
+                "<pre class=\"rs\"><code>{}</code></pre>",
                 lines(rust.trim(), Syntax::Rust).join("\n")
             )
         });
