@@ -211,7 +211,7 @@ pub fn build(refusals: &[Refusal]) -> Result<Vec<Built>> {
         .iter()
         .map(|refusal| refusal.source.clone())
         .collect();
-    programs::build("refusals", &programs)
+    programs::build("refusals", programs::DEPENDENCIES_OF_EXAMPLES, &programs)
 }
 
 /// Records what the compiler says of each refusal.
