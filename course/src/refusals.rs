@@ -33,8 +33,8 @@ pub struct Refusal {
     pub name: String,
     /// The program, without the lines at its top that say what is expected.
     pub program: String,
-    /// The lines of `program` that differ from the example, counted from 1; `line`
-    /// if all that differs is that lines were left out.
+    /// The lines of `program` that differ from the example, counted from 1, and
+    /// `line`.
     pub changed: Vec<RangeInclusive<usize>>,
     /// The line of `program` that rustc points at, counted from 1.
     pub line: usize,
@@ -119,9 +119,9 @@ impl Refusal {
         let example = example.with_context(|| format!("no example is called {}", source.page))?;
         let line = line.parse().context("no number after `line`")?;
         let mut changed = changed(without_docs(&example.rust), &source.code);
-        // Where lines were only left out, the refused one shows the place.
-        if changed.is_empty() {
+        if !changed.iter().any(|lines| lines.contains(&line)) {
             changed.push(line..=line);
+            changed.sort_by_key(|lines| *lines.start());
         }
         Ok(Refusal {
             page: source.page.clone(),
