@@ -10,6 +10,7 @@ async fn say_hello() {
     println!("Hello");
 }
 
+// As `asyncio.run` does, this runs `main` in one thread.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let _ = say_hello();

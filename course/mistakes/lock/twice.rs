@@ -7,8 +7,12 @@ use std::{sync::Mutex, thread};
 static COUNTER: Mutex<i32> = Mutex::new(0);
 
 fn increment_counter() {
+    // Locked until `counter` goes out of scope, as in the block of `with`.
+    // `lock` returns an error if a thread panicked while it held the lock.
     let mut counter = COUNTER.lock().unwrap();
-    *counter += 1;
+    let mut temp = *counter;
+    temp += 1;
+    *counter = temp;
     println!("Counting to {counter}");
     println!("The counter is {}", COUNTER.lock().unwrap());
 }

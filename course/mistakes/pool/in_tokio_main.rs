@@ -16,7 +16,8 @@ fn square(n: i32) -> i32 {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child does its work in here, and exits
+    multiprocessing::init(); // a child runs its tasks in here, and exits
+    // Dropping the pool ends its processes, as leaving `with` does.
     let p = Pool::new(4)?;
     let result = p.apply(square, (5,))?;
     println!("{result}");

@@ -12,8 +12,9 @@ fn scale(n: i32) -> i32 {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child does its work in here, and exits
+    multiprocessing::init(); // a child runs its tasks in here, and exits
     FACTOR.store(10, Ordering::Relaxed);
+    // Dropping the pool ends its processes, as leaving `with` does.
     let p = Pool::new(4)?;
     let results = p.map(scale, [1, 2, 3, 4, 5])?;
     println!("{results:?}");

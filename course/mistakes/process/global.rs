@@ -14,6 +14,7 @@ fn worker(num: i32) {
 }
 
 fn main() -> anyhow::Result<()> {
+    // A child runs this program again: there, `init` calls `worker` and exits.
     multiprocessing::init();
     let mut processes = Vec::new();
     for i in 0..5 {

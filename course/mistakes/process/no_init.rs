@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     let mut processes = Vec::new();
     for i in 0..5 {
         let p = Process::new(worker, (i,));
-        // `start` returns the process that can be joined.
+        // `start` takes `p` and returns the running process, to be joined.
         processes.push(p.start()?);
     }
 

@@ -6,7 +6,8 @@ use shared::multiprocessing::{self, Process, Queue};
 
 fn producer(q: &Queue<i32>) {
     for i in 0..5 {
-        // A panic is what an exception is in Python: it ends the process.
+        // If `put` fails, `unwrap` panics, which ends the process as an
+        // exception does in Python.
         q.put(i).unwrap();
         println!("Produced {i}");
     }

@@ -12,7 +12,7 @@ fn worker(shared_num: &Value<i32>) {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child calls its worker in here, and exits
+    multiprocessing::init(); // a child calls `worker` in here, and exits
     let shared_num = Value::new(0)?;
 
     let mut processes = Vec::new();

@@ -11,6 +11,7 @@ async fn worker(num: i32) {
     println!("Worker {num} is finished");
 }
 
+// As `asyncio.run` does, this runs `main` and its tasks in one thread.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     for i in 0..5 {

@@ -11,10 +11,12 @@ async fn worker(num: i32) {
     println!("Worker {num} is finished");
 }
 
+// As `asyncio.run` does, this runs `main` and its tasks in one thread.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let mut tasks = Vec::new();
     for i in 0..5 {
+        // `worker` only returns a future; `spawn` makes it a task that runs.
         let task = tokio::spawn(worker(i));
         tasks.push(task);
     }

@@ -16,7 +16,8 @@ fn producer(q: Sender<i32>) {
 }
 
 fn consumer(q: Receiver<i32>) {
-    // Waits for each item, and ends when the channel is empty and closed.
+    // The loop waits for each item, and ends when the channel is empty and
+    // closed.
     for item in q {
         println!("Consumed {item}");
     }
@@ -26,6 +27,7 @@ fn main() {
     let (sender, receiver) = unbounded(); // the two ends of the queue
     let mut threads = Vec::new();
 
+    // `move` gives each thread its end of the queue; `spawn` also starts it.
     let q = sender.clone();
     let t1 = thread::spawn(move || producer(q));
     let t2 = thread::spawn(move || consumer(receiver));

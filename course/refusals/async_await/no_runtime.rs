@@ -11,5 +11,5 @@ async fn say_hello() {
 }
 
 async fn main() {
-    say_hello().await;
+    say_hello().await; // without `.await` nothing runs, as in Python
 }

@@ -9,7 +9,8 @@ async fn say_hello() {
     println!("Hello");
 }
 
+// As `asyncio.run` does, this runs `main` in one thread.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    say_hello().await;
+    say_hello().await; // without `.await` nothing runs, as in Python
 }

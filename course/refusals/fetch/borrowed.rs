@@ -25,9 +25,11 @@ async fn main() -> Result<()> {
         let hosts = ["example.com", "example.org", "example.net"];
         urls.extend(hosts.map(|host| format!("http://{host}")));
     }
-    let tasks = urls.iter().map(|url| fetch(url)).map(tokio::spawn);
-    // The first failure ends `main`, and that cancels the other tasks.
-    for result in try_join_all(tasks.map(async |task| task.await?)).await? {
+    let tasks: Vec<_> = urls.iter().map(|u| fetch(u)).map(tokio::spawn).collect();
+    // `?` is for a task that panicked; what is left is the `Result` of `fetch`.
+    // The first error ends `main`, and that cancels the other tasks.
+    let results = tasks.into_iter().map(async |task| task.await?);
+    for result in try_join_all(results).await? {
         println!("{result}");
     }
     Ok(())

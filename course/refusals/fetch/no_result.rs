@@ -1,4 +1,4 @@
-// line 24: error[E0277]
+// line 26: error[E0277]
 // en: A Python function may raise without a word in its signature. Here `?` returns an error, so the signature has to say that there may be one: `-> Result<()>`.
 // zh: Python 函数抛出异常，签名里什么也不用写。这里 `?` 会返回错误，签名就得写明：`-> Result<()>`。
 
@@ -23,9 +23,11 @@ async fn main() {
         let hosts = ["example.com", "example.org", "example.net"];
         urls.extend(hosts.map(|host| format!("http://{host}")));
     }
-    let tasks = urls.into_iter().map(fetch).map(tokio::spawn);
-    // The first failure ends `main`, and that cancels the other tasks.
-    for result in try_join_all(tasks.map(async |task| task.await?)).await? {
+    let tasks: Vec<_> = urls.into_iter().map(fetch).map(tokio::spawn).collect();
+    // `?` is for a task that panicked; what is left is the `Result` of `fetch`.
+    // The first error ends `main`, and that cancels the other tasks.
+    let results = tasks.into_iter().map(async |task| task.await?);
+    for result in try_join_all(results).await? {
         println!("{result}");
     }
 }

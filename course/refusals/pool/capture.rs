@@ -5,7 +5,7 @@
 use shared::multiprocessing::{self, Pool};
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child does its work in here, and exits
+    multiprocessing::init(); // a child runs its tasks in here, and exits
     // Dropping the pool ends its processes, as leaving `with` does.
     let p = Pool::new(4)?;
     let factor = 10;

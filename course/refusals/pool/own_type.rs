@@ -11,7 +11,7 @@ fn square(side: Side) -> i32 {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child does its work in here, and exits
+    multiprocessing::init(); // a child runs its tasks in here, and exits
     // Dropping the pool ends its processes, as leaving `with` does.
     let p = Pool::new(4)?;
     let results = p.map(square, [1, 2, 3, 4, 5].map(Side))?;

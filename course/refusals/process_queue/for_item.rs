@@ -1,4 +1,4 @@
-// line 12: error[E0277]
+// line 13: error[E0277]
 // en: Python raises `TypeError: 'Queue' object is not iterable`. A queue between processes has no end: any process may still put an item.
 // zh: Python 会抛出 `TypeError: 'Queue' object is not iterable`。进程间的队列没有尽头：任何进程都可能再放一个元素。
 
@@ -6,7 +6,8 @@ use shared::multiprocessing::{self, Process, Queue};
 
 fn producer(q: &Queue<i32>) {
     for i in 0..5 {
-        // A panic is what an exception is in Python: it ends the process.
+        // If `put` fails, `unwrap` panics, which ends the process as an
+        // exception does in Python.
         q.put(i).unwrap();
         println!("Produced {i}");
     }

@@ -1,4 +1,4 @@
-// line 9: error[E0308]
+// line 10: error[E0308]
 // en: Python's queue takes any object, so `None` can say that no more comes, and each consumer has to test for it. Here the items have one type: make it `Queue<Option<i32>>`, and the compiler makes the consumer test.
 // zh: Python 的队列什么对象都收，可以用 `None` 表示没有了，每个消费者都得自己检查。这里的元素只有一种类型：写成 `Queue<Option<i32>>`，编译器就会要求消费者检查。
 
@@ -6,7 +6,8 @@ use shared::multiprocessing::{self, Process, Queue};
 
 fn producer(q: &Queue<i32>) {
     for i in 0..5 {
-        // A panic is what an exception is in Python: it ends the process.
+        // If `put` fails, `unwrap` panics, which ends the process as an
+        // exception does in Python.
         q.put(i).unwrap();
         println!("Produced {i}");
     }

@@ -6,8 +6,8 @@ use shared::multiprocessing::{self, Array, Process};
 use std::sync::{Arc, Mutex};
 
 fn worker(num: i32, shared_num: Arc<Mutex<i32>>, shared_arr: &Array<i32>) {
-    // The lock is released at the end of the statement: at the semicolon,
-    // and after the loop, which therefore takes it once for all items.
+    // Each statement takes a lock and releases it at its end: at the semicolon,
+    // and after the loop. `unwrap`: a process may have died with the lock.
     *shared_num.lock().unwrap() += num;
     for item in shared_arr.lock().unwrap().iter_mut() {
         *item += num;
@@ -15,7 +15,7 @@ fn worker(num: i32, shared_num: Arc<Mutex<i32>>, shared_arr: &Array<i32>) {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child calls its worker in here, and exits
+    multiprocessing::init(); // a child calls `worker` in here, and exits
     let shared_num = Arc::new(Mutex::new(0));
     let shared_arr = Array::new([1, 2, 3, 4, 5])?;
 

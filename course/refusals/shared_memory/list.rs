@@ -5,7 +5,7 @@
 use shared::multiprocessing::{self, Value};
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child calls its worker in here, and exits
+    multiprocessing::init(); // a child calls `worker` in here, and exits
     let shared_num = Value::new(0)?;
     let shared_arr = Value::new(vec![1, 2, 3, 4, 5])?;
 

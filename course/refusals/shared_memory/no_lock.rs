@@ -12,7 +12,7 @@ fn worker(num: i32, shared_num: &Value<i32>, shared_arr: &Array<i32>) {
 }
 
 fn main() -> anyhow::Result<()> {
-    multiprocessing::init(); // a child calls its worker in here, and exits
+    multiprocessing::init(); // a child calls `worker` in here, and exits
     let shared_num = Value::new(0)?;
     let shared_arr = Array::new([1, 2, 3, 4, 5])?;
 

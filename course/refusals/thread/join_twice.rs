@@ -12,13 +12,13 @@ fn worker(num: i32) {
 fn main() {
     let mut threads = Vec::new();
     for i in 0..5 {
-        // `move` copies `i`, because the thread may outlive it.
+        // `move` copies `i` into the closure: the thread may outlive the loop.
         let t = thread::spawn(move || worker(i));
         threads.push(t); // already running, because `spawn` starts it
     }
 
-    // Not only for the order of the lines: a thread that nobody joins
-    // ends with `main`, where Python would wait for it.
+    // A thread that is not joined ends when `main` returns. Python would
+    // still wait for it.
     for t in &threads {
         t.join().unwrap();
     }

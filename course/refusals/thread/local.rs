@@ -16,8 +16,8 @@ fn main() {
         threads.push(t); // already running, because `spawn` starts it
     }
 
-    // Not only for the order of the lines: a thread that nobody joins
-    // ends with `main`, where Python would wait for it.
+    // A thread that is not joined ends when `main` returns. Python would
+    // still wait for it.
     for t in threads {
         t.join().unwrap();
     }

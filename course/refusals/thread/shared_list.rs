@@ -1,4 +1,4 @@
-// line 25: error[E0382]
+// line 26: error[E0382]
 // en: In Python all threads append to the same list, and the GIL keeps the list whole. Here `move` gives the list to the first thread, so the second has none: share an `Arc<Mutex<Vec<i32>>>`, or return a value from each thread.
 // zh: Python 里所有线程往同一个列表追加，由全局解释器锁（GIL）保证列表不坏。这里 `move` 把列表交给了第一个线程，第二个就没有了：可以共享 `Arc<Mutex<Vec<i32>>>`，也可以让每个线程返回一个值。
 
@@ -13,6 +13,7 @@ fn main() {
     let mut threads = Vec::new();
     let mut finished = Vec::new();
     for i in 0..5 {
+        // `move` copies `i` into the closure: the thread may outlive the loop.
         let t = thread::spawn(move || {
             worker(i);
             finished.push(i);
@@ -20,8 +21,8 @@ fn main() {
         threads.push(t); // already running, because `spawn` starts it
     }
 
-    // Not only for the order of the lines: a thread that nobody joins
-    // ends with `main`, where Python would wait for it.
+    // A thread that is not joined ends when `main` returns. Python would
+    // still wait for it.
     for t in threads {
         t.join().unwrap();
     }

@@ -13,10 +13,12 @@ fn producer(q: Sender<i32>) {
         println!("Produced {i}");
     }
     q.send("done").unwrap();
+    // The only sender is dropped here, which closes the channel.
 }
 
 fn consumer(q: Receiver<i32>) {
-    // Waits for each item, and ends when the channel is empty and closed.
+    // The loop waits for each item, and ends when the channel is empty and
+    // closed.
     for item in q {
         println!("Consumed {item}");
     }
@@ -26,7 +28,7 @@ fn main() {
     let (sender, receiver) = unbounded(); // the two ends of the queue
     let mut threads = Vec::new();
 
-    // `move` gives each thread its end. `spawn` also starts it.
+    // `move` gives each thread its end of the queue; `spawn` also starts it.
     let t1 = thread::spawn(move || producer(sender));
     let t2 = thread::spawn(move || consumer(receiver));
 

@@ -1,4 +1,4 @@
-// line 27: error[E0599]
+// line 28: error[E0599]
 // en: Any number of Python threads may get from a `queue.Queue`. The receiver of std's channel belongs to one thread and cannot be cloned; that of crossbeam can.
 // zh: Python 的 `queue.Queue` 可以让任意多个线程取元素。标准库通道的接收端只属于一个线程，不能克隆；crossbeam 的可以。
 
@@ -16,7 +16,8 @@ fn producer(q: Sender<i32>) {
 }
 
 fn consumer(q: Receiver<i32>) {
-    // Waits for each item, and ends when the channel is empty and closed.
+    // The loop waits for each item, and ends when the channel is empty and
+    // closed.
     for item in q {
         println!("Consumed {item}");
     }
@@ -26,7 +27,7 @@ fn main() {
     let (sender, receiver) = channel(); // the two ends of the queue
     let mut threads = Vec::new();
 
-    // `move` gives each thread its end. `spawn` also starts it.
+    // `move` gives each thread its end of the queue; `spawn` also starts it.
     let t1 = thread::spawn(move || producer(sender));
     let another = receiver.clone();
     let t2 = thread::spawn(move || consumer(receiver));

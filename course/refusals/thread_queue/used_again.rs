@@ -1,4 +1,4 @@
-// line 32: error[E0382]
+// line 33: error[E0382]
 // en: In Python both threads hold the same queue, and so does `main`. Here `move` has given the sender to the thread; a second sender is a `clone` of it, made before.
 // zh: Python 里两个线程和 `main` 都拿着同一个队列。这里 `move` 已经把发送端交给了线程；要再用一个，得在那之前用 `clone` 克隆一份。
 
@@ -16,7 +16,8 @@ fn producer(q: Sender<i32>) {
 }
 
 fn consumer(q: Receiver<i32>) {
-    // Waits for each item, and ends when the channel is empty and closed.
+    // The loop waits for each item, and ends when the channel is empty and
+    // closed.
     for item in q {
         println!("Consumed {item}");
     }
@@ -26,7 +27,7 @@ fn main() {
     let (sender, receiver) = unbounded(); // the two ends of the queue
     let mut threads = Vec::new();
 
-    // `move` gives each thread its end. `spawn` also starts it.
+    // `move` gives each thread its end of the queue; `spawn` also starts it.
     let t1 = thread::spawn(move || producer(sender));
     let t2 = thread::spawn(move || consumer(receiver));
 
