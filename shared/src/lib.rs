@@ -1,5 +1,11 @@
 //! What Python's concurrency modules have and Rust's crates lack, under the
 //! names Python gives it. One feature for each module.
+#![cfg_attr(
+    all(feature = "multiprocessing", target_os = "linux"),
+    doc = "",
+    doc = "How [`multiprocessing`] works inside, what it costs and needs, and what of Python's",
+    doc = "it leaves out stands in its [guide](multiprocessing::guide)."
+)]
 
 #[cfg(feature = "aiohttp")]
 pub mod aiohttp;

@@ -5,7 +5,8 @@
 //! `if __name__ == "__main__":`. A [`Process`] calls a function with arguments.
 //! Objects that several processes use, a [`Value`], an [`Array`], a [`Queue`] or an
 //! end of a [`pipe`], are passed as arguments, too. A [`Pool`] keeps processes
-//! ready for many calls.
+//! ready for many calls. The [`guide`] explains how it works, what it costs and
+//! needs, and what Python has that this module has not.
 //!
 //! ```
 //! use shared::multiprocessing::{self, Process, Queue};
@@ -99,8 +100,12 @@
 //! }
 //! ```
 
-// The modules in an order in which they can be read. An argument goes from
-// `process` down to `spawn` and `socket`, and comes up again in `start`.
+// How all this works: the ways through the engine, its protocols and locks, its
+// costs and limits, and a reading order of the files.
+pub mod guide;
+
+// The modules, in the order in which an argument meets them: from `process` down
+// to `spawn` and `socket`, and up again in `start`.
 
 // The parent's handle on a process: from `Process::new` to `join`, step by step.
 mod process;

@@ -78,6 +78,7 @@ impl Mutex {
     /// # Panics
     /// If this thread holds it already, or if the mutex has been overwritten.
     #[inline]
+    #[track_caller]
     pub(super) fn lock(&self) {
         // SAFETY: `init` initialized the mutex, and it has not moved.
         let errno = unsafe { libc::pthread_mutex_lock(self.raw.get()) };
@@ -92,6 +93,7 @@ impl Mutex {
     /// # Panics
     /// As [`lock`](Self::lock).
     #[must_use]
+    #[track_caller]
     pub(super) fn lock_until(&self, deadline: Option<Instant>) -> bool {
         let Some(deadline) = deadline else {
             self.lock();
@@ -124,6 +126,7 @@ impl Mutex {
     /// Returns whether the answer to an attempt to lock means that this thread
     /// has the lock. If its last owner died, the lock is poisoned here.
     #[cold]
+    #[track_caller]
     fn is_acquired(&self, errno: i32) -> bool {
         match errno {
             0 => true,

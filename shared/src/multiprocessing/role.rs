@@ -53,7 +53,7 @@ pub(super) fn is_initialized() -> bool {
 // In tests.
 
 /// The name of the test that calls `init`, if this is a test program with
-/// [`init_tests`](super::init_tests).
+/// [`init_tests`].
 pub(super) static CHILD_TEST: OnceLock<&str> = OnceLock::new();
 
 /// What `init_tests` calls before `main` runs.

@@ -208,6 +208,7 @@ impl<T: Plain> Array<T> {
     ///
     /// # Panics
     /// If `index` is out of range, or this thread holds the lock.
+    #[track_caller]
     pub fn get(&self, index: usize) -> T {
         self.check_index(index);
         self.lock().unwrap_or_else(PoisonError::into_inner)[index]
@@ -217,6 +218,7 @@ impl<T: Plain> Array<T> {
     ///
     /// # Panics
     /// As [`get`](Self::get).
+    #[track_caller]
     pub fn set(&self, index: usize, value: T) {
         self.check_index(index);
         self.lock().unwrap_or_else(PoisonError::into_inner)[index] = value;
@@ -224,6 +226,7 @@ impl<T: Plain> Array<T> {
 
     /// Panics if `index` is out of range. Called before the lock is taken,
     /// because a panic under the lock would poison it.
+    #[track_caller]
     fn check_index(&self, index: usize) {
         let len = self.len();
         assert!(
@@ -236,6 +239,7 @@ impl<T: Plain> Array<T> {
     ///
     /// # Panics
     /// If this thread holds the lock.
+    #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
         self.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
     }
@@ -250,6 +254,7 @@ impl<T: Plain> Array<T> {
     /// If this thread holds the lock already. (Python's lock is an `RLock`, which
     /// a thread can take twice.)
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> LockResult<Guard<'_, [T]>> {
         self.memory.header().mutex.lock();
         self.guard()
@@ -288,6 +293,7 @@ impl<T: Plain> Array<T> {
     /// }
     /// # Ok::<(), shared::multiprocessing::Error>(())
     /// ```
+    #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<Guard<'_, [T]>> {
         self.guard_if(self.memory.header().mutex.lock_until(deadline(timeout)))
     }
@@ -379,6 +385,7 @@ impl<T: Plain> Value<T> {
     ///
     /// # Panics
     /// If this thread holds the lock.
+    #[track_caller]
     pub fn get(&self) -> T {
         self.0.get(0)
     }
@@ -387,6 +394,7 @@ impl<T: Plain> Value<T> {
     ///
     /// # Panics
     /// If this thread holds the lock.
+    #[track_caller]
     pub fn set(&self, value: T) {
         self.0.set(0, value);
     }
@@ -399,6 +407,7 @@ impl<T: Plain> Value<T> {
     /// # Panics
     /// As [`Array::lock`].
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> LockResult<Guard<'_, T>> {
         match self.0.lock() {
             Ok(guard) => Ok(guard.first()),
@@ -422,6 +431,7 @@ impl<T: Plain> Value<T> {
     ///
     /// # Panics
     /// As [`Array::lock_timeout`].
+    #[track_caller]
     pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<Guard<'_, T>> {
         first(self.0.lock_timeout(timeout))
     }

@@ -10,6 +10,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{self, Command, Output, Stdio};
+use std::time::Duration;
 use std::{env, fs};
 
 use nix::libc;
@@ -22,7 +23,7 @@ use nix::sys::stat::fstat;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, setegid, seteuid, setresuid};
 use shared::multiprocessing::{self, Array, Error, Pool, Process, Queue, Value, pipe};
 
-use crate::harness::{MARK, itself, skip};
+use crate::harness::{MARK, descriptors, itself, shared_memory, skip, within};
 use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
@@ -43,7 +44,10 @@ pub const TESTS: &[(&str, fn())] = named![
     children_of_a_set_user_id_program_have_its_effective_user,
     a_child_of_a_deleted_program_starts,
     without_proc_or_dev_null_the_error_names_it,
+    every_object_costs_what_the_guide_says,
 ];
+
+const LONG: Duration = Duration::from_secs(30);
 
 pub const PROGRAMS: &[(&str, fn())] = named![
     runs,
@@ -622,4 +626,114 @@ fn without_proc_or_dev_null_the_error_names_it() {
     let output = itself("limits::starts_without_files").output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.stdout, b"refused\n", "{words}");
+}
+
+/// What is in use: descriptors, threads, KiB of shared memory that this process maps,
+/// and KiB of it that are allocated, once for all processes.
+type Usage = [usize; 4];
+
+fn usage() -> Usage {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mapped = maps.lines().filter(|line| line.contains("/memfd:"));
+    let mapped = mapped.map(|line| {
+        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let address = |hex| usize::from_str_radix(hex, 16).unwrap();
+        address(end) - address(start)
+    });
+    [
+        descriptors(),
+        fs::read_dir("/proc/self/task").unwrap().count(),
+        mapped.sum::<usize>() / 1024,
+        shared_memory() as usize / 1024,
+    ]
+}
+
+fn difference(after: Usage, before: Usage) -> Usage {
+    std::array::from_fn(|n| after[n] - before[n])
+}
+
+/// What an object takes in this process while `make` has made it.
+fn cost<T>(make: impl FnOnce() -> T) -> Usage {
+    // A thread that was joined is in /proc for a moment longer.
+    within(LONG, || usage()[1] == 1).unwrap();
+    let before = usage();
+    let object = make();
+    let after = usage();
+    drop(object);
+    within(LONG, || usage() == before).unwrap();
+    difference(after, before)
+}
+
+/// What this child has besides what every process has: three descriptors, the one
+/// with which `usage` counts them, and a thread.
+fn usage_of_a_child() -> Usage {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let private = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let private: u64 = private
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    assert!(private < 1024, "{private} KiB of memory of its own");
+    difference(usage(), [4, 1, 0, 0])
+}
+
+fn every_object_costs_what_the_guide_says() {
+    let (value, queue) = (Value::new(1).unwrap(), Queue::<u8>::new().unwrap());
+    let ends = pipe::<u8, u8>().unwrap();
+    let waits = |queue: &Queue<u8>| drop(queue.get());
+    let prepared = || Process::new(waits, (&queue,));
+    let pool_of = |workers| {
+        let pool = Pool::new(workers).unwrap();
+        assert_eq!(pool.map(square, 1..=2).unwrap(), [1, 4]);
+        pool
+    };
+    let process = cost(|| prepared().daemon(true).start().unwrap());
+    let child = Process::new(usage_of_a_child, ()).start().unwrap();
+    let worker = Pool::new(1).unwrap().apply(usage_of_a_child, ());
+    let rows = [
+        ("`Value` of a number", cost(|| Value::new(1u64))),
+        ("`Array` of 1000 `u64`", cost(|| Array::new([1u64; 1000]))),
+        ("`Queue` that is new", cost(Queue::<u64>::new)),
+        (
+            "`Queue` with an item of 1 MB",
+            cost(|| {
+                let queue = Queue::new().unwrap();
+                queue.put(vec![1u8; 1_000_000]).unwrap();
+                queue
+            }),
+        ),
+        ("`pipe`, both ends", cost(pipe::<u64, u64>)),
+        (
+            "Clone of one of these",
+            cost(|| (value.clone(), queue.clone(), ends.clone())),
+        ),
+        (
+            "Argument of a `Process` not started: a queue",
+            cost(prepared),
+        ),
+        ("`Process`", process),
+        ("The child itself", child.join().unwrap()),
+        ("`Pool` of 1 worker", cost(|| pool_of(1))),
+        ("`Pool` of 4 workers", cost(|| pool_of(4))),
+        ("The worker itself", worker.unwrap()),
+    ];
+    let measured = rows.map(|(name, [descriptors, threads, mapped, allocated])| {
+        let kib = |size| match size {
+            0 => "0".to_string(),
+            size => format!("{size} KiB"),
+        };
+        let (mapped, allocated) = (kib(mapped), kib(allocated));
+        format!("//! | {name} | {descriptors} | {threads} | {mapped} | {allocated} |")
+    });
+    let guide = include_str!("../../src/multiprocessing/guide.rs").lines();
+    let table = guide.skip_while(|line| !line.starts_with("//! | Object |"));
+    let table: Vec<_> = table
+        .skip(2)
+        .take_while(|line| line.starts_with("//! |"))
+        .collect();
+    assert_eq!(table, measured);
 }

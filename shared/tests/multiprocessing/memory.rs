@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::{PoisonError, TryLockError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 use std::{env, fs, mem, panic, process, thread};
 
@@ -31,6 +31,7 @@ pub const TESTS: &[(&str, fn())] = named![
     an_owner_that_panics_poisons_the_lock,
     an_owner_that_exits_poisons_the_lock,
     locking_twice_in_one_thread_panics,
+    a_panic_of_a_second_lock_names_the_line_of_its_caller,
     a_leaked_guard_neither_crashes_nor_hangs,
     a_thread_that_ends_holding_a_lock_poisons_it,
     a_handle_may_be_dropped_while_another_ones_guard_exists,
@@ -277,6 +278,37 @@ fn locking_twice_in_one_thread_panics() {
     assert!(again.is_err());
     drop(guard);
     assert_eq!(value.get(), 1);
+}
+
+fn a_panic_of_a_second_lock_names_the_line_of_its_caller() {
+    static LOCATION: Mutex<Option<(String, u32)>> = Mutex::new(None);
+    panic::set_hook(Box::new(|info| {
+        let location = info.location().unwrap();
+        *LOCATION.lock().unwrap() = Some((location.file().into(), location.line()));
+    }));
+    macro_rules! assert_panics_here {
+        ($call:expr) => {
+            let call = panic::AssertUnwindSafe(|| _ = $call);
+            assert!(panic::catch_unwind(call).is_err());
+            let here = (file!().to_string(), line!());
+            assert_eq!(LOCATION.lock().unwrap().take(), Some(here));
+        };
+    }
+    let value = Value::new(1).unwrap();
+    let guard = value.lock().unwrap();
+    assert_panics_here!(value.lock());
+    assert_panics_here!(value.lock_timeout(LONG));
+    assert_panics_here!(value.get());
+    assert_panics_here!(value.set(2));
+    drop(guard);
+    let array = Array::new([1, 2, 3]).unwrap();
+    let _guard = array.lock().unwrap();
+    assert_panics_here!(array.lock());
+    assert_panics_here!(array.lock_timeout(LONG));
+    assert_panics_here!(array.get(0));
+    assert_panics_here!(array.set(0, 2));
+    assert_panics_here!(array.to_vec());
+    assert_panics_here!(array.get(3));
 }
 
 fn a_leaked_guard_neither_crashes_nor_hangs() {

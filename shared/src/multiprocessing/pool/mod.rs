@@ -102,7 +102,7 @@
 //! so it needs no lock, and no lock is shared between processes.
 
 mod alarm;
-mod channel;
+pub(super) mod channel;
 mod dispatch;
 mod fork;
 mod handle;

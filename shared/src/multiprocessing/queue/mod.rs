@@ -6,9 +6,9 @@
 //! smaller, and `raw.rs` is the state in shared memory, with the guide to the
 //! layout and the protocols.
 
-mod capacity;
-mod raw;
-mod transfer;
+pub(super) mod capacity;
+pub(super) mod raw;
+pub(super) mod transfer;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
