@@ -108,6 +108,9 @@ const LATIN: &[&str] = &[
     "MiB",
     "GiB",
     "CI",
+    "macOS",
+    "Windows",
+    "WSL",
 ];
 
 /// Terms whose first use on a page is followed by the English word.
