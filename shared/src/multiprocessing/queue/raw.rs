@@ -76,8 +76,8 @@
 //! in `tests/multiprocessing/kill_points.rs` kill a process before and after each
 //! store, and `no_call_waits_long_for_a_stopped_*` stop it there. The tests
 //! `a_producer_killed_at_any_step_*` and `a_consumer_killed_at_any_step_*` in
-//! `tests/memory_model/queue.rs` kill it under the orders that the memory model
-//! allows.
+//! `tests/memory_model/queue.rs` kill it in each order of the steps that has at
+//! most two preemptions, with each value that the memory model lets a load return.
 //!
 //! # Wake-up
 //!
