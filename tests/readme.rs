@@ -1,4 +1,4 @@
-//! What README.md says, and what each example says of itself, holds.
+//! What the READMEs say, and what each example says of itself, holds.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,9 @@ use std::{env, fs};
 
 use shared::multiprocessing::Process;
 use tests::{Running, Suite, command, python, run};
+
+const ENGLISH: &str = "README.md";
+const CHINESE: &str = "README.zh-CN.md";
 
 /// What a docstring stands between.
 const QUOTES: &str = "\"\"\"";
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     suite.test("the table has a row for each example", table_of_examples);
     suite.test("the map has every name that the Python uses", map_of_names);
     suite.test("links lead somewhere", links);
+    suite.test("the Chinese says what the English says", chinese);
     suite.test("the features are those of shared", table_of_features);
     suite.test("the first errors read as they are quoted", table_of_errors);
     suite.test("a program outside the workspace builds", own_program);
@@ -90,7 +94,7 @@ fn section_and_name(example: &Path) -> (&str, &str) {
 
 /// After each `$` command comes what it prints, unless nothing is shown.
 fn console_blocks() {
-    let readme = read("README.md");
+    let readme = read(ENGLISH);
     let blocks = readme.split("```console\n").skip(1);
     let mut commands: Vec<(&str, BTreeSet<&str>)> = Vec::new();
     for line in blocks.flat_map(|block| block.lines().take_while(|line| *line != "```")) {
@@ -114,7 +118,7 @@ fn console_blocks() {
 }
 
 fn table_of_examples() {
-    let readme = read("README.md");
+    let readme = read(ENGLISH);
     let rows: Vec<_> = readme
         .lines()
         .filter(|line| line.starts_with("| ") && line.contains("`cargo run -p"))
@@ -128,10 +132,12 @@ fn table_of_examples() {
             "| [{name}.py]({path}.py) | [{name}.rs]({path}.rs) \
              | `cargo run -p {section} --bin {name}` |"
         );
+        let page = format!("](course/pages/{name}.md)");
         let row = rows
             .iter()
             .find(|row| row.contains(&columns))
             .expect(&columns);
+        assert!(row.split('|').nth(1).unwrap().contains(&page), "{page}");
         let differs = row.split('|').nth(5).unwrap().trim();
         let header = read(example.with_extension("rs"));
         assert_eq!(
@@ -152,7 +158,7 @@ fn table<'a>(readme: &'a str, header: &str) -> Vec<&'a str> {
 /// Every `module.name` of the Python files, whether imported or written out,
 /// and every attribute of another object.
 fn map_of_names() {
-    let readme = read("README.md");
+    let readme = read(ENGLISH);
     let map = table(&readme, "| Python | Rust |").join("\n");
     let modules = [
         "aiohttp",
@@ -194,30 +200,106 @@ fn map_of_names() {
 
 /// To a file of the repository, or to a heading.
 fn links() {
-    let readme = read("README.md");
-    let anchors: BTreeSet<_> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix("## "))
-        .map(|heading| {
-            let heading = heading.to_lowercase().replace(' ', "-");
-            heading.replace(|c: char| !c.is_alphanumeric() && c != '-', "")
-        })
-        .collect();
-    let mut count = 0;
-    for link in readme.split("](").skip(1) {
-        let (link, _) = link.split_once(')').unwrap();
-        count += 1;
-        match link.strip_prefix('#') {
-            Some(anchor) => assert!(anchors.contains(anchor), "{link}"),
-            None => assert!(root().join(link).is_file(), "{link}"),
+    for readme in [ENGLISH, CHINESE].map(read) {
+        let anchors = anchors(&readme);
+        let links = links_of(&readme);
+        assert!(links.len() > 30);
+        for link in links {
+            match link.strip_prefix('#') {
+                Some(anchor) => assert!(anchors.contains(&anchor.to_string()), "{link}"),
+                None => assert!(root().join(link).is_file(), "{link}"),
+            }
         }
     }
-    assert!(count > 30);
+}
+
+/// What the links to the sections of a README end in, in their order.
+fn anchors(readme: &str) -> Vec<String> {
+    let headings = readme.lines().filter_map(|line| line.strip_prefix("## "));
+    let anchors = headings.map(|heading| {
+        let heading = heading.to_lowercase().replace(' ', "-");
+        heading.replace(|c: char| !c.is_alphanumeric() && c != '-', "")
+    });
+    anchors.collect()
+}
+
+fn links_of(text: &str) -> Vec<&str> {
+    let links = text.split("](").skip(1);
+    links.map(|link| link.split_once(')').unwrap().0).collect()
+}
+
+/// What stands between backquotes, one or more of them.
+fn codes(text: &str) -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('`') {
+        let code = rest[start..].trim_start_matches('`');
+        let quotes = &rest[start..rest.len() - code.len()];
+        let (code, after) = code.split_once(quotes).expect(quotes);
+        codes.insert(code.split_whitespace().collect::<Vec<_>>().join(" "));
+        rest = after;
+    }
+    codes
+}
+
+/// The two READMEs have the same blocks of code, and text by text the same
+/// inline code and links.
+fn chinese() {
+    let [english, chinese] = [ENGLISH, CHINESE].map(read);
+    assert!(links_of(&english).contains(&CHINESE) && links_of(&chinese).contains(&ENGLISH));
+    let blocks = |readme: &str| -> Vec<String> {
+        let blocks = readme.split("```").skip(1).step_by(2);
+        blocks.map(String::from).collect()
+    };
+    assert_eq!(blocks(&english), blocks(&chinese));
+    let (texts, translated) = (texts(&english), texts(&chinese));
+    assert_eq!(texts.len(), translated.len());
+    for (text, translated) in texts.iter().zip(&translated) {
+        assert_eq!(text.is_empty(), translated.is_empty(), "{text}{translated}");
+        assert_eq!(codes(text), codes(translated), "{text}");
+        let links = numbered(&english, text);
+        assert_eq!(links, numbered(&chinese, translated), "{text}");
+    }
+}
+
+/// What a README says outside its blocks of code: each cell of a table, each
+/// path of the layout, and what else there is in each section.
+fn texts(readme: &str) -> Vec<String> {
+    let prose: String = readme.split("```").step_by(2).collect();
+    let mut texts = Vec::new();
+    for section in prose.split("\n## ") {
+        let mut rest = String::new();
+        for line in section.lines() {
+            if line.starts_with('|') {
+                texts.extend(line.split('|').map(|cell| cell.trim().to_string()));
+            } else if let Some(path) = line.strip_prefix("    ") {
+                texts.push(format!("`{}`", path.split(' ').next().unwrap()));
+            } else {
+                rest += line;
+                rest.push('\n');
+            }
+        }
+        texts.push(rest);
+    }
+    texts
+}
+
+/// The links in a text of a README but those to the other README. A link to a
+/// section is given by its number.
+fn numbered(readme: &str, text: &str) -> BTreeSet<String> {
+    let anchors = anchors(readme);
+    let links = links_of(text).into_iter();
+    let links = links.filter(|link| ![ENGLISH, CHINESE].contains(link));
+    let numbered = links.map(|link| match link.strip_prefix('#') {
+        Some(anchor) => format!("{:?}", anchors.iter().position(|it| it == anchor)),
+        None => link.to_string(),
+    });
+    numbered.collect()
 }
 
 /// Each feature and each public module of `shared` has its row.
 fn table_of_features() {
-    let readme = read("README.md");
+    let readme = read(ENGLISH);
     let rows = table(&readme, "| Feature | Module of `shared` | What it has |");
     let described: BTreeSet<_> = rows[..]
         .iter()
@@ -243,7 +325,7 @@ fn table_of_features() {
 
 /// `own_program` provokes those that need a program of their own.
 fn table_of_errors() {
-    let readme = read("README.md");
+    let readme = read(ENGLISH);
     let rows = table(&readme, "| What you see | What to do |").join("\n");
     let quoted = |text: &str| assert!(rows.contains(text), "{text}");
 
@@ -265,7 +347,7 @@ fn table_of_errors() {
 /// A package with the dependencies, the program and the test that the README
 /// shows, and with two of the errors that it explains.
 fn own_program() {
-    let readme = read("README.md");
+    let readme = read(ENGLISH);
     let block = |language: &str, n: usize| {
         let start = readme.split(&format!("```{language}\n")).nth(n).unwrap();
         start.split("```").next().unwrap().to_string()

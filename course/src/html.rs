@@ -128,9 +128,9 @@ impl Writer<'_> {
             Directive::Mistake(name) => self.mistake(name, &part.texts)?,
             Directive::Exercise => self.exercise(&part.texts)?,
             Directive::Question(number) => self.question(*number, &part.texts)?,
-            Directive::Names => {
+            Directive::Names(module) => {
                 self.texts(&part.texts);
-                let table = tables::names(self.language)?;
+                let table = tables::names(module, self.language)?;
                 self.add(table);
             }
             Directive::Errors => {

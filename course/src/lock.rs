@@ -65,8 +65,8 @@ pub fn texts(page: &Page) -> Result<Vec<Located>> {
                 format!("course/mistakes/{}/{name}.rs", page.name),
                 &mistakes::get(&page.name, name)?.what_goes_wrong,
             ),
-            Directive::Names => {
-                for name in Names::read()?.name {
+            Directive::Names(module) => {
+                for name in Names::of(module)? {
                     add(
                         format!("course/pages/names.toml: {}.{}", name.module, name.name),
                         &name.says(),

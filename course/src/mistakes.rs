@@ -127,5 +127,5 @@ pub fn build(mistakes: &[Mistake]) -> Result<Vec<Built>> {
         .iter()
         .map(|mistake| mistake.source.clone())
         .collect();
-    programs::build("mistakes", &programs)
+    programs::build("mistakes", programs::DEPENDENCIES_OF_EXAMPLES, &programs)
 }

@@ -98,8 +98,8 @@ pub enum Directive {
     Exercise,
     /// `@question 2`: one of the twenty; the first text is the question.
     Question(usize),
-    /// `@names`: the table of Python's names.
-    Names,
+    /// `@names MODULE`: the table of the names of a module of Python's.
+    Names(String),
     /// `@errors`: the table of rustc's errors.
     Errors,
 }
@@ -543,7 +543,7 @@ impl Reader {
             "question" => Directive::Question(rest.parse().map_err(|_| {
                 anyhow!("write the number of the question, from 1 to 20, after `@question`")
             })?),
-            "names" => alone(Directive::Names)?,
+            "names" => Directive::Names(named()?),
             "errors" => alone(Directive::Errors)?,
             _ => bail!("`@{word}` is no directive; course/pages/README.md shows all of them"),
         };

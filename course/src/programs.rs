@@ -182,16 +182,16 @@ fn shorten_paths(message: &str) -> String {
 /// Builds programs and returns what came of each, in the same order.
 ///
 /// It makes a package called `package` of them, below the target directory, that
-/// depends on what the examples depend on. They are built and not only checked,
-/// because some errors, such as E0080, are found only while code is made.
+/// has these `dependencies`. They are built and not only checked, because some
+/// errors, such as E0080, are found only while code is made.
 ///
 /// # Errors
 ///
 /// Cargo cannot run, or does not come so far as to compile each program.
-pub fn build(package: &str, programs: &[Program]) -> Result<Vec<Built>> {
+pub fn build(package: &str, dependencies: &str, programs: &[Program]) -> Result<Vec<Built>> {
     let target = root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()));
     let folder = target.join("programs").join(package);
-    let mut manifest = MANIFEST.replace("PACKAGE", package);
+    let mut manifest = MANIFEST.replace("PACKAGE", package) + dependencies;
     manifest = manifest.replace("SHARED", &format!("{:?}", root().join("shared")));
     for program in programs {
         let (name, path) = (program.binary(), program.file());
@@ -246,7 +246,7 @@ pub fn build(package: &str, programs: &[Program]) -> Result<Vec<Built>> {
     Ok(result)
 }
 
-/// What the examples depend on. `Cargo.lock` has the versions.
+/// `build` adds the dependencies.
 const MANIFEST: &str = r#"# Made by course/src/programs.rs.
 [package]
 name = "PACKAGE"
@@ -256,6 +256,10 @@ autobins = false
 [workspace]
 
 [dependencies]
+"#;
+
+/// What the examples depend on. `Cargo.lock` has the versions.
+pub const DEPENDENCIES_OF_EXAMPLES: &str = r#"
 anyhow = "*"
 crossbeam-channel = "*"
 futures = { version = "*", default-features = false, features = ["std"] }

@@ -33,7 +33,8 @@ pub struct Refusal {
     pub name: String,
     /// The program, without the lines at its top that say what is expected.
     pub program: String,
-    /// The lines of `program` that differ from the example, counted from 1.
+    /// The lines of `program` that differ from the example, counted from 1, and
+    /// `line`.
     pub changed: Vec<RangeInclusive<usize>>,
     /// The line of `program` that rustc points at, counted from 1.
     pub line: usize,
@@ -116,12 +117,18 @@ impl Refusal {
 
         let example = Example::find(&source.page)?;
         let example = example.with_context(|| format!("no example is called {}", source.page))?;
+        let line = line.parse().context("no number after `line`")?;
+        let mut changed = changed(without_docs(&example.rust), &source.code);
+        if !changed.iter().any(|lines| lines.contains(&line)) {
+            changed.push(line..=line);
+            changed.sort_by_key(|lines| *lines.start());
+        }
         Ok(Refusal {
             page: source.page.clone(),
             name: source.name.clone(),
             program: source.code.clone(),
-            changed: changed(without_docs(&example.rust), &source.code),
-            line: line.parse().context("no number after `line`")?,
+            changed,
+            line,
             code: code.map(String::from),
             summary: summary.to_string(),
             message: message.trim_end().to_string(),
@@ -211,7 +218,7 @@ pub fn build(refusals: &[Refusal]) -> Result<Vec<Built>> {
         .iter()
         .map(|refusal| refusal.source.clone())
         .collect();
-    programs::build("refusals", &programs)
+    programs::build("refusals", programs::DEPENDENCIES_OF_EXAMPLES, &programs)
 }
 
 /// Records what the compiler says of each refusal.

@@ -365,11 +365,15 @@ fn search(pages: &[Page]) -> Result<String> {
             .iter()
             .map(|section| (&section.title, &section.parts));
         for (heading, parts) in [introduction].into_iter().chain(sections) {
-            if parts.iter().any(|part| part.directive == Directive::Names) {
-                for name in Names::read()?.name {
-                    let path = format!("{}.{}", name.module, name.name);
-                    let says = |text| format!("{path}: {}", markdown::plain(text));
-                    add(&path, heading, &says(&name.en), &says(&name.zh));
+            for part in parts {
+                let Directive::Names(module) = &part.directive else {
+                    continue;
+                };
+                for name in Names::of(module)? {
+                    let rust = name.rust.as_deref().unwrap_or_default();
+                    let says =
+                        |text| format!("{module}.{}: {rust} {}", name.name, markdown::plain(text));
+                    add(&name.anchor(), heading, &says(&name.en), &says(&name.zh));
                 }
             }
             for text in parts.iter().flat_map(|part| &part.texts) {

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::colour::{Syntax, escape, lines};
 use crate::labels::Labels;
-use crate::{Both, Language, errors, markdown, root};
+use crate::{Both, Language, errors, markdown, page, root};
 
 /// `pages/names.toml`.
 #[derive(Debug, Deserialize)]
@@ -26,8 +26,14 @@ pub struct Name {
     pub module: String,
     /// The name in that module.
     pub name: String,
-    /// A line of Rust in its place, if there is one.
+    /// The first version of Python that has it, if older ones lack it.
+    pub since: Option<String>,
+    /// The last version of Python that has it, if newer ones lack it.
+    pub until: Option<String>,
+    /// A few lines of Rust in its place, if there are any.
     pub rust: Option<String>,
+    /// The variables that these lines use, as parameters of a function.
+    pub given: Option<String>,
     /// What to know of it, or why there is none.
     pub en: String,
     /// The same in Chinese.
@@ -37,6 +43,11 @@ pub struct Name {
 }
 
 impl Name {
+    /// What a link to its row ends in, such as `concurrent-futures-wait`.
+    pub fn anchor(&self) -> String {
+        format!("{}-{}", self.module.replace('.', "-"), self.name)
+    }
+
     /// What to know of it, in both languages.
     pub fn says(&self) -> Both {
         Both::new(self.en.as_str(), self.zh.as_str())
@@ -55,49 +66,64 @@ impl Names {
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         basic_toml::from_str(&text).context("course/pages/names.toml")
     }
+
+    /// The names of `module`, in order.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has none of that module.
+    pub fn of(module: &str) -> Result<Vec<Name>> {
+        let mut names = Names::read()?.name;
+        names.retain(|name| name.module == module);
+        ensure!(
+            !names.is_empty(),
+            "course/pages/names.toml has no name of the module `{module}`"
+        );
+        Ok(names)
+    }
 }
 
-/// A table for each module, with a row for each name.
+/// A table with a row for each name of `module`.
 ///
 /// # Errors
 ///
 /// The names cannot be read.
-pub fn names(language: Language) -> Result<String> {
+pub fn names(module: &str, language: Language) -> Result<String> {
     let labels = Labels::in_language(language);
-    let mut modules: Vec<(String, Vec<Name>)> = Vec::new();
-    for name in Names::read()?.name {
-        match modules.last_mut() {
-            Some((module, names)) if *module == name.module => names.push(name),
-            _ => modules.push((name.module.clone(), vec![name])),
-        }
-    }
+    let written = page::names()?;
     let mut html = String::new();
-    for (module, names) in modules {
+    writeln!(
+        html,
+        "<div class=\"table wide names\"><table><thead><tr><th scope=\"col\">Python</th>\
+         <th scope=\"col\">{}</th></tr></thead><tbody>",
+        labels.in_rust
+    )?;
+    for name in Names::of(module)? {
+        let versions: String = [("≥", &name.since), ("≤", &name.until)]
+            .into_iter()
+            .filter_map(|(sign, version)| {
+                let version = version.as_ref()?;
+                Some(format!(" <small>{sign} {version}</small>"))
+            })
+            .collect();
+        let rust = name.rust.as_deref().map_or(String::new(), |rust| {
+            format!(
+                "<pre class=\"rs\"><code>{}</code></pre>",
+                lines(rust.trim(), Syntax::Rust).join("\n")
+            )
+        });
+        let page = name.page.as_ref().filter(|page| written.contains(page));
+        let page = page.map_or(String::new(), |page| page_link(page));
         writeln!(
             html,
-            "<h2 id=\"{module}\"><a href=\"#{module}\"><code>{module}</code></a></h2>\n\
-             <div class=\"table wide names\"><table><thead><tr><th scope=\"col\">Python</th>\
-             <th scope=\"col\">{}</th></tr></thead><tbody>",
-            labels.in_rust
+            "<tr id=\"{}\"><th scope=\"row\"><code>{}</code>{versions}</th>\
+             <td>{rust}{}{page}</td></tr>",
+            name.anchor(),
+            escape(&name.name),
+            markdown::inline(name.says().in_language(language), language)
         )?;
-        for name in names {
-            let rust = name.rust.as_deref().map_or(String::new(), |rust| {
-                format!(
-                    "<pre class=\"rs\"><code>{}</code></pre>",
-                    lines(rust, Syntax::Rust).join("\n")
-                )
-            });
-            let page = name.page.as_deref().map_or(String::new(), page_link);
-            writeln!(
-                html,
-                "<tr id=\"{module}.{0}\"><th scope=\"row\"><code>{0}</code></th>\
-                 <td>{rust}{1}{page}</td></tr>",
-                escape(&name.name),
-                markdown::inline(name.says().in_language(language), language)
-            )?;
-        }
-        html.push_str("</tbody></table></div>\n");
     }
+    html.push_str("</tbody></table></div>\n");
     Ok(html)
 }
 

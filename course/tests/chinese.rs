@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;
+use std::fs;
 
 use course::example::Example;
 use course::page::Page;
@@ -108,6 +109,13 @@ const LATIN: &[&str] = &[
     "MiB",
     "GiB",
     "CI",
+    "macOS",
+    "Windows",
+    "WSL",
+    "PowerShell",
+    "Debian",
+    "aiohttp",
+    "TLS",
 ];
 
 /// Terms whose first use on a page is followed by the English word.
@@ -176,6 +184,32 @@ fn texts() -> Vec<(String, Both)> {
         let captions = recording.timelines.into_iter().map(|it| it.caption);
         texts.extend(counts.chain(captions).map(|says| (at.clone(), says)));
     }
+    texts.extend(readme());
+    texts
+}
+
+/// The paragraphs of the Chinese README and the rows of its tables. The names
+/// of files that are links count as code. The tutorial's title and its headings,
+/// in the first column of the examples, are left out.
+fn readme() -> Vec<(String, Both)> {
+    let text = fs::read_to_string(course::root().join("README.zh-CN.md")).unwrap();
+    let prose: String = text.split("```").step_by(2).collect();
+    let prose = Regex::new("《[^》]*》")
+        .unwrap()
+        .replace_all(&prose, "《》");
+    let file = Regex::new(r"\[[A-Za-z0-9_./ ]+\]\([^)]*\)").unwrap();
+    let mut texts = Vec::new();
+    for line in prose.lines().filter(|line| !line.starts_with("    ")) {
+        let line = match line.split_once(".md) | [") {
+            Some((_, row)) => format!("[{row}"),
+            None => line.to_string(),
+        };
+        // A row alone is no table to the Markdown parser.
+        for part in file.replace_all(&line, "`C`").split('|') {
+            let part = part.trim().trim_start_matches('#').trim();
+            texts.push((format!("README.zh-CN.md: {part}"), Both::new("", part)));
+        }
+    }
     texts
 }
 
@@ -225,12 +259,16 @@ fn only_names_and_terms_of_the_glossary_are_latin() {
 
 #[test]
 fn a_term_is_given_in_english_at_its_first_use_on_a_page() {
-    let mut wrong = Vec::new();
-    for name in page::names().unwrap() {
+    let pages = page::names().unwrap().into_iter().map(|name| {
         let page = Page::read(&name).unwrap();
+        let texts = lock::texts(&page).unwrap().into_iter();
+        texts.map(|text| (text.at, text.says)).collect()
+    });
+    let mut wrong = Vec::new();
+    for texts in pages.chain([readme()]) {
         let mut used = HashSet::new();
-        for text in lock::texts(&page).unwrap() {
-            let prose = markdown::prose(&text.says.zh);
+        for (at, says) in texts {
+            let prose = markdown::prose(&says.zh);
             for term in FIRST {
                 if let Some((_, after)) = prose.split_once(term)
                     && used.insert(term)
@@ -238,10 +276,7 @@ fn a_term_is_given_in_english_at_its_first_use_on_a_page() {
                         .strip_prefix('（')
                         .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_alphabetic()))
                 {
-                    wrong.push(format!(
-                        "{}: write the English after {term}: {term}（…）",
-                        text.at
-                    ));
+                    wrong.push(format!("{at}: write the English after {term}: {term}（…）"));
                 }
             }
         }

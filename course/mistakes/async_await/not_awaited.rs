@@ -1,6 +1,6 @@
 // ends with code 0
 // en: `say_hello()` only makes a future, and `_` drops it: nothing is printed. Without `let _ =` rustc warns that a future does nothing unless it is awaited; Python warns `coroutine 'say_hello' was never awaited` when the program runs.
-// zh: `say_hello()` 只创建一个 future，`_` 就把它丢弃了：什么也不打印。去掉 `let _ =`，rustc 会警告；Python 要到运行时才警告 `coroutine 'say_hello' was never awaited`。
+// zh: `say_hello()` 只创建一个 future，`_` 就把它丢弃了：什么也不打印。去掉 `let _ =`，rustc 会警告；Python 要到运行期才警告 `coroutine 'say_hello' was never awaited`。
 
 use std::time::Duration;
 use tokio::time::sleep;

@@ -1,6 +1,6 @@
 // ends with code 0
 // en: `_` is not a variable: the permit is dropped at the semicolon and goes back at once, so all five run at the same time. rustc refuses this with the lock of std, but not with a permit. Call it `_permit`.
-// zh: `_` 不是变量：许可（permit）在分号处就丢弃了，立刻还回去，于是五个任务同时运行。换成标准库的锁，rustc 不让编译；对许可却不管。应该叫它 `_permit`。
+// zh: `_` 不是变量：许可在分号处就丢弃了，立刻还回去，于是五个任务同时运行。换成标准库的锁，rustc 不让编译；对许可却不管。应该叫它 `_permit`。
 
 use futures::future::try_join_all;
 use std::{sync::Arc, time::Duration};

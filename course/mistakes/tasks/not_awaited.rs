@@ -1,6 +1,6 @@
 // ends with code 0
-// en: When `main` returns, the runtime is dropped, and with it every task that has not finished: none of these has even begun. In Python, too, `asyncio.run` cancels what is left.
-// zh: `main` 一返回，运行时就被丢弃，没完成的任务也都丢弃：这里的任务一个都没开始。Python 的 `asyncio.run` 也会取消剩下的任务。
+// en: When `main` returns, the runtime is dropped, and with it every task that has not finished: none of these has even begun. In Python they begin, because the loop ends one turn later, and `asyncio.run` cancels them in their sleep.
+// zh: `main` 一返回，运行时就被丢弃，没完成的任务也跟着丢弃：这里的任务一个都没开始。Python 的事件循环晚一轮才结束，所以任务会开始，刚睡下就被 `asyncio.run` 取消。
 
 use std::time::Duration;
 use tokio::time::sleep;

@@ -1,6 +1,6 @@
 // line 8: error[E0080]
-// en: Python cannot pickle a lambda: `map` raises `PicklingError` (before Python 3.14, `AttributeError`) while the program runs. What a task needs must be in its argument.
-// zh: Python 不能用 pickle 序列化 lambda，运行时 `map` 会抛出 `PicklingError`（3.14 之前是 `AttributeError`）。任务需要的东西要放在参数里。
+// en: Python cannot pickle a `lambda`: `map` raises `PicklingError` (before Python 3.14, `AttributeError`) while the program runs. What a task needs must be in its argument.
+// zh: Python 不能用 pickle 序列化 `lambda`，运行时 `map` 会抛出 `PicklingError`（3.14 之前是 `AttributeError`）。任务需要的东西要放在参数里。
 
 use shared::multiprocessing::{self, Pool};
 

@@ -1,6 +1,6 @@
 // line 19: error[E0597]
 // en: A task may outlive `main`'s variables, and would wait at a semaphore that is gone. Python counts references and keeps the semaphore; an `Arc` does the same here.
-// zh: 任务可能比 `main` 的变量活得久，那时等的信号量（semaphore）已经不在了。Python 用引用计数留住它，这里由 `Arc` 来做。
+// zh: 任务可能比 `main` 的变量活得久，那时等的信号量已经不在了。Python 用引用计数留住它，这里由 `Arc` 来做。
 
 use futures::future::try_join_all;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 // line 22: error[E0609]
-// en: In Python the object outlives its thread, and an attribute is the usual way to a result. Here the thread has taken the object: `join` returns what the thread gives back.
-// zh: Python 里线程结束了对象还在，通常就用属性取结果。这里对象已经归线程所有，线程交回的东西要从 `join` 取。
+// en: In Python the object outlives its thread, and an attribute is the usual way to a result. Here the thread has taken the object. What has to be there afterwards is shared, for instance in an `Arc`.
+// zh: Python 里线程结束了对象还在，通常就用属性取结果。这里对象已经归线程所有，之后还要用的东西得另外共享，例如放在 `Arc` 里。
 
 use shared::threading::Thread;
 

@@ -28,6 +28,7 @@ use super::memory::{Header, SharedMemory};
 pub(super) const FRAME_HEADER: u64 = size_of::<u64>() as u64;
 
 /// How many bytes of a ring a frame with a payload of `len` bytes takes.
+#[inline]
 pub(super) fn frame_size(len: u64) -> u64 {
     FRAME_HEADER + len.next_multiple_of(FRAME_HEADER)
 }

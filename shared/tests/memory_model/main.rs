@@ -1,6 +1,6 @@
 //! The queue and the channel of a pool under Loom, which runs each test with
-//! every order in which threads can take their steps, and with every value that
-//! the memory model allows a load to return.
+//! every order of the threads' steps that has at most two preemptions, and with
+//! every value that the memory model allows a load to return.
 //!
 //! This is the library's own source, compiled once more over Loom's atomics,
 //! memory and mutexes. A thread stands for a process. It can be killed: then it

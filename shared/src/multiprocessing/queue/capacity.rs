@@ -40,14 +40,6 @@ use super::raw::{RawQueue, SideGuard, Wait};
 use crate::multiprocessing::error::{Error, system};
 use crate::multiprocessing::ring::{RingBytes, release_pages};
 
-/// The capacity of a new queue. Every process maps that much together with the
-/// header.
-pub(super) const INITIAL_CAPACITY: usize = 1 << 16;
-
-/// The least capacity of a new queue where RLIMIT_FSIZE does not permit
-/// [`INITIAL_CAPACITY`]. With the header it fits in a page.
-pub(super) const MIN_CAPACITY: usize = 1 << 11;
-
 /// A ring larger than this is made smaller when it is nearly empty.
 const SHRINK_ABOVE: u64 = 1 << 24;
 

@@ -1,13 +1,14 @@
 //! The queue between processes.
 //!
-//! This file is the public type, which turns items into bytes and back. An item
-//! goes from `put` to [`encode_message`](super::codec) to the ring in
-//! [`raw`], and from there to `decode_message` and out of `get`. [`raw`] also
-//! explains the layout in shared memory and the protocols; [`capacity`] makes
-//! the ring larger and smaller.
+//! This file is the public type, which turns items into bytes and back. The files
+//! below it, in the order in which an item meets them: `transfer.rs` puts bytes
+//! into the ring and gets them out, `capacity.rs` makes the ring larger and
+//! smaller, and `raw.rs` is the state in shared memory, with the guide to the
+//! layout and the protocols.
 
 pub(super) mod capacity;
 pub(super) mod raw;
+pub(super) mod transfer;
 
 use std::marker::PhantomData;
 use std::sync::Arc;

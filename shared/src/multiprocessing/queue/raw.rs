@@ -1,8 +1,10 @@
-//! A queue of byte strings in shared memory.
+//! The state of a queue in shared memory: its two sides, their locks, how they
+//! publish what they do, and how they wait for each other.
 //!
-//! [`Queue`](super::Queue) stands above this module; the bytes of the ring
-//! ([`ring`](crate::multiprocessing::ring)), the robust mutexes and the futexes
-//! stand below it.
+//! `transfer.rs`, above, puts and gets items; `capacity.rs`, in between, makes the
+//! ring larger and smaller. Below are the bytes of the ring
+//! ([`ring`](crate::multiprocessing::ring)), the robust mutexes and the futexes.
+//! This is the guide to all of them.
 //!
 //! # Layout
 //!
@@ -74,8 +76,8 @@
 //! in `tests/multiprocessing/kill_points.rs` kill a process before and after each
 //! store, and `no_call_waits_long_for_a_stopped_*` stop it there. The tests
 //! `a_producer_killed_at_any_step_*` and `a_consumer_killed_at_any_step_*` in
-//! `tests/memory_model/queue.rs` kill it under the orders that the memory model
-//! allows.
+//! `tests/memory_model/queue.rs` kill it in each order of the steps that has at
+//! most two preemptions, with each value that the memory model lets a load return.
 //!
 //! # Wake-up
 //!
@@ -154,13 +156,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
-use super::capacity::{INITIAL_CAPACITY, MIN_CAPACITY};
-use crate::multiprocessing::allocation::{reserve, too_large};
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::memory::{AtomicU32, AtomicU64, Header, Kind, SharedMemory};
 use crate::multiprocessing::mutex::Mutex;
-use crate::multiprocessing::ring::{FRAME_HEADER, RingBytes, RingMap, frame_size, read_unmapped};
+use crate::multiprocessing::ring::{RingBytes, RingMap};
 use crate::multiprocessing::wait::{deadline, futex_wait, futex_wake, is_past, spin};
+
+/// The capacity of a new queue. Every process maps that much together with the
+/// header.
+const INITIAL_CAPACITY: usize = 1 << 16;
+
+/// The least capacity of a new queue where RLIMIT_FSIZE does not permit
+/// [`INITIAL_CAPACITY`]. With the header it fits in a page.
+const MIN_CAPACITY: usize = 1 << 11;
 
 /// How long a call that does not wait gives the owner of a lock to release it.
 /// An owner needs that long only if it does not run.
@@ -238,7 +246,7 @@ impl Side {
 
     /// The position, read under the lock of this side.
     #[inline]
-    fn own_position(&self) -> u64 {
+    pub(super) fn own_position(&self) -> u64 {
         let count = self.count.load(Relaxed);
         self.positions[count as usize & 1].load(Relaxed)
     }
@@ -278,7 +286,7 @@ impl SideGuard<'_> {
 
     /// Wakes all threads that wait for this side to advance. Called before
     /// [`advance`](Self::advance); the module documentation says why.
-    fn wake_waiters(&self) {
+    pub(super) fn wake_waiters(&self) {
         if self.side.waiters.load(Relaxed) != 0 {
             self.side.waiters.store(2, Relaxed);
             futex_wake(&self.side.waiters);
@@ -288,13 +296,14 @@ impl SideGuard<'_> {
 
     /// Publishes that this side has put or got an item and is at `position` now.
     #[inline]
-    fn advance(&self, position: u64) {
+    pub(super) fn advance(&self, position: u64) {
         let next = self.side.count.load(Relaxed) + 1;
         self.side.positions[next as usize & 1].store(position, Release);
         self.side.count.store(next, Release);
     }
 }
 
+/// A queue of byte strings in shared memory, as one process has it.
 pub(super) struct RawQueue {
     pub(super) memory: SharedMemory<QueueHeader>,
     /// Each side has its own mapping of the ring, because the two sides learn
@@ -332,129 +341,14 @@ impl RawQueue {
         }
     }
 
+    #[inline]
     pub(super) fn header(&self) -> &QueueHeader {
         self.memory.header()
     }
 
-    pub(super) fn put(&self, item: &[u8], wait: Wait) -> Result<(), Error> {
-        let full = || wait.error(Error::Full);
-        let frame = frame_size(item.len() as u64);
-        let producers = &self.header().producers;
-        loop {
-            let mut guard = self.lock_producers(wait).ok_or_else(full)?;
-            if !self.is_full() {
-                let tail = producers.own_position();
-                let capacity = self.reserve(&mut guard, tail, frame, wait)?;
-                let ring = guard.ring(capacity)?;
-                // SAFETY: `reserve` has ensured that nothing live is there, and
-                // the lock keeps other producers away.
-                unsafe {
-                    ring.write(tail, &(item.len() as u64).to_ne_bytes());
-                    ring.write(tail + FRAME_HEADER, item);
-                }
-                guard.wake_waiters();
-                guard.advance(tail + frame);
-                return Ok(());
-            }
-            drop(guard);
-            let Wait::Until(deadline) = wait else {
-                return Err(full());
-            };
-            self.wait_while(|| self.is_full(), Self::lock_consumers, deadline)?;
-        }
-    }
-
-    /// Appends the oldest item to `item`.
-    pub(super) fn get(&self, item: &mut Vec<u8>, wait: Wait) -> Result<(), Error> {
-        let empty = || wait.error(Error::Empty);
-        let QueueHeader {
-            producers,
-            consumers,
-            ..
-        } = self.header();
-        loop {
-            let mut guard = self.lock_consumers(wait).ok_or_else(empty)?;
-            let head = consumers.own_position();
-            let mut tail = consumers.cached_other.load(Relaxed);
-            if head == tail {
-                tail = producers.position();
-                consumers.cached_other.store(tail, Relaxed);
-            }
-            if head != tail {
-                let Frame { len, is_copied } = self.read_frame(&mut guard, head, tail, item)?;
-                guard.wake_waiters();
-                let next = head + frame_size(len);
-                guard.advance(next);
-                self.release_memory(&mut guard, head, next);
-                return match is_copied {
-                    true => Ok(()),
-                    false => Err(too_large("an item", len)),
-                };
-            }
-            drop(guard);
-            let Wait::Until(deadline) = wait else {
-                return Err(empty());
-            };
-            self.wait_while(|| self.is_empty(), Self::lock_producers, deadline)?;
-        }
-    }
-
-    /// Copies the item of the frame at `head`; under the consumers' lock.
-    #[inline]
-    fn read_frame(
-        &self,
-        guard: &mut SideGuard<'_>,
-        head: u64,
-        tail: u64,
-        item: &mut Vec<u8>,
-    ) -> Result<Frame, Error> {
-        let capacity = self.header().capacity.load(Relaxed);
-        let live = tail.wrapping_sub(head);
-        if live > capacity || !capacity.is_power_of_two() || !head.is_multiple_of(FRAME_HEADER) {
-            return Err(corrupt());
-        }
-        let Ok(ring) = guard.ring(capacity) else {
-            return self.read_unmapped_frame(capacity, head, live, item);
-        };
-        // SAFETY: nobody writes between head and tail.
-        let len = unsafe { ring.read_u64(head) };
-        if !is_frame(len, live) {
-            return Err(corrupt());
-        }
-        let is_copied = reserve(item, len);
-        if is_copied {
-            // SAFETY: as above.
-            unsafe { ring.read(head + FRAME_HEADER, len, item) };
-        }
-        Ok(Frame { len, is_copied })
-    }
-
-    /// As [`read_frame`](Self::read_frame), for a process that cannot map the
-    /// ring: it can get a small item even if the ring is large.
-    #[cold]
-    fn read_unmapped_frame(
-        &self,
-        capacity: u64,
-        head: u64,
-        live: u64,
-        item: &mut Vec<u8>,
-    ) -> Result<Frame, Error> {
-        let mut len = Vec::new();
-        read_unmapped(&self.memory, capacity, head, FRAME_HEADER, &mut len)?;
-        let len = u64::from_ne_bytes(len.try_into().expect("eight bytes"));
-        if !is_frame(len, live) {
-            return Err(corrupt());
-        }
-        let is_copied = reserve(item, len);
-        if is_copied {
-            read_unmapped(&self.memory, capacity, head + FRAME_HEADER, len, item)?;
-        }
-        Ok(Frame { len, is_copied })
-    }
-
     /// Waits while `blocked` returns true, or until the deadline. `lock_other`
     /// takes the lock of the side that has to advance. May return early.
-    fn wait_while<'a>(
+    pub(super) fn wait_while<'a>(
         &'a self,
         blocked: impl Fn() -> bool,
         lock_other: impl Fn(&'a Self, Wait) -> Option<SideGuard<'a>>,
@@ -478,7 +372,7 @@ impl RawQueue {
     }
 
     /// Takes the producers' lock, if that is possible in time.
-    fn lock_producers(&self, wait: Wait) -> Option<SideGuard<'_>> {
+    pub(super) fn lock_producers(&self, wait: Wait) -> Option<SideGuard<'_>> {
         self.lock(&self.header().producers, &self.producers_map, wait)
     }
 
@@ -564,25 +458,4 @@ impl AsFd for RawQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.memory.as_fd()
     }
-}
-
-/// A frame that was read.
-struct Frame {
-    /// How many bytes the item has.
-    len: u64,
-    /// False if there is not enough memory for the item.
-    is_copied: bool,
-}
-
-/// Returns whether a frame with an item of `len` bytes is not longer than the
-/// `live` bytes.
-#[inline]
-fn is_frame(len: u64, live: u64) -> bool {
-    // The first comparison keeps the second one from overflowing.
-    len <= live && frame_size(len) <= live
-}
-
-#[cold]
-fn corrupt() -> Error {
-    Error::Corrupt("queue: its shared memory has been overwritten".into())
 }
