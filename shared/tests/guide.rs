@@ -82,14 +82,14 @@ fn the_guide_names_every_file() {
     let guide = guide();
     let order = guide.split("# The order of the files").nth(1).unwrap();
     let order = order.split("//! # ").next().unwrap();
-    let folder = source("src/multiprocessing");
-    let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    for path in entries {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        if !["mod", "guide"].contains(&name) {
-            assert!(order.contains(&format!("(super::{name})")), "{name}");
+    for (folder, module) in [("", "super"), ("queue", "super::queue")] {
+        let folder = source("src/multiprocessing").join(folder);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            if !["mod", "guide"].contains(&name) {
+                assert!(order.contains(&format!("({module}::{name})")), "{name}");
+            }
         }
     }
 }

@@ -24,11 +24,11 @@
 //!
 //!  Process::new          Pool::map               Queue::put             Connection::send
 //!  codec    bytes, fds   job       tasks         codec    bytes         codec    bytes
-//!  child    send         dispatch  worker        raw      lock, frame,  socket   packet
+//!  child    send         dispatch  worker        transfer lock, frame,  socket   packet
 //!  spawn    execve       channel   ring                   wake, publish    |
 //!     |                     |                    ring     copy             |
 //!  start    receive      worker    claim            |                      |
-//!  entry    run          entry     run           raw      lock, copy,   socket   packet
+//!  entry    run          entry     run           transfer lock, copy,   socket   packet
 //!     |                     |                             wake, publish    |
 //!  socket   report       channel   ring          codec    value         codec    value
 //!  Process::join         AsyncResult::get        Queue::get             Connection::recv
@@ -37,7 +37,7 @@
 //! | Way | Told step by step in |
 //! |---|---|
 //! | From `Process::new` to `join` | [`process`](super::process#from-processnew-to-join) |
-//! | From `put` to `get` | [`queue::raw`](super::queue::raw#publication), with the [layout of a queue](super::queue::raw#layout) |
+//! | From `put` to `get` | [`queue::raw`](super::queue::raw#publication), with the [layout of a queue](super::queue::raw#layout); the code is in [`queue::transfer`](super::queue::transfer) |
 //! | From `map` to its result | [`pool`](super::pool#a-tasks-way) |
 //! | From `send` to `recv` | [`socket`](super::socket#how-a-message-is-framed) |
 //!
@@ -162,8 +162,8 @@
 //! | Step | File of `shared` | Change |
 //! |---|---|---|
 //! | 1 | `src/multiprocessing/queue/raw.rs` | A third `Side`, `done`, in `QueueHeader`: its `count` is the number of items done. Why not a number of unfinished items: [the rules](super::queue::raw#adding-a-field). `RawQueue::new` initializes its lock, and `RawQueue` has a `SideMap` for it. |
-//! | 2 | the same | `task_done` takes the lock of `done`, fails if its count is that of the consumers, wakes the waiters, and advances to position 0, as it has no bytes. `join` calls `wait_while` with that lock, until the count is that of the producers. |
-//! | 3 | the same | The layout, the list of locks and the two protocols name the new side. |
+//! | 2 | `src/multiprocessing/queue/transfer.rs` | `task_done` takes the lock of `done`, fails if its count is that of the consumers, wakes the waiters, and advances to position 0, as it has no bytes. `join` calls `wait_while` with that lock, until the count is that of the producers. |
+//! | 3 | `src/multiprocessing/queue/raw.rs` | The layout, the list of locks and the two protocols name the new side. |
 //! | 4 | `src/multiprocessing/queue/mod.rs` | `task_done`, `join` and `join_timeout`, with what they stand for in Python, errors and an example. |
 //! | 5 | `tests/multiprocessing/queue.rs` | What the methods do, between processes. |
 //! | 6 | `tests/multiprocessing/kill_points.rs` | A death before and after each store of `task_done`. |
@@ -190,7 +190,8 @@
 //! | [`value`](super::value) | `Value` and `Array` |
 //! | [`ring`](super::ring) | ring buffers of frames |
 //! | [`queue`](super::queue) | `Queue`: the public type |
-//! | [`queue::raw`](super::queue::raw) | layout and protocols of a queue |
+//! | [`queue::raw`](super::queue::raw) | the state of a queue in shared memory: layout and protocols |
+//! | [`queue::transfer`](super::queue::transfer) | `put` and `get` of bytes |
 //! | [`queue::capacity`](super::queue::capacity) | how a queue grows and shrinks |
 //! | [`timed_mutex`](super::timed_mutex) | a mutex between threads with deadlines |
 //! | [`socket`](super::socket) | messages with descriptors over a pair of sockets |
