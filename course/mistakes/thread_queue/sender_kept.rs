@@ -12,7 +12,7 @@ fn producer(q: Sender<i32>) {
         q.send(i).unwrap(); // an error if no consumer is left
         println!("Produced {i}");
     }
-    // The only sender is dropped here, which closes the channel.
+    // The clone is dropped here, but `main` still has the sender.
 }
 
 fn consumer(q: Receiver<i32>) {

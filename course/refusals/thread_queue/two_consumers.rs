@@ -1,6 +1,6 @@
 // line 28: error[E0599]
-// en: Any number of Python threads may get from a `queue.Queue`. The receiver of std's channel belongs to one thread and cannot be cloned; that of crossbeam can.
-// zh: Python 的 `queue.Queue` 可以让任意多个线程取元素。标准库通道的接收端只属于一个线程，不能克隆；crossbeam 的可以。
+// en: Any number of Python threads may get from a `queue.Queue`. The receiver of std's channel belongs to one thread and cannot be cloned; that of `crossbeam_channel` can.
+// zh: Python 的 `queue.Queue` 可以让任意多个线程取元素。标准库通道的接收端只属于一个线程，不能克隆；`crossbeam_channel` 的可以。
 
 use std::{
     sync::mpsc::{Receiver, Sender, channel},
