@@ -204,7 +204,7 @@ pub fn build(package: &str, dependencies: &str, programs: &[Program]) -> Result<
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))?;
 
     let output = cargo()
-        .args(["build", "--offline", "--keep-going", "--quiet"])
+        .args(["build", "--keep-going", "--quiet"])
         .arg("--message-format=json")
         .arg("--target-dir")
         .arg(target)

@@ -195,7 +195,6 @@ fn build(folder: &Path, arguments: &[&str]) -> BTreeMap<String, PathBuf> {
             "test",
             "--no-run",
             "--message-format=json-render-diagnostics",
-            "--offline",
         ])
         .args(arguments)
         .current_dir(folder)
