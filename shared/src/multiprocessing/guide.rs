@@ -168,7 +168,7 @@
 //! | 5 | `tests/multiprocessing/queue.rs` | What the methods do, between processes. |
 //! | 6 | `tests/multiprocessing/kill_points.rs` | A death before and after each store of `task_done`. |
 //! | 7 | `tests/memory_model/queue.rs` | A `join` beside a `task_done` loses no wake-up, under all orders that the memory model allows. |
-//! | 8 | this file, `README.md` | The row of `JoinableQueue` below; the table of names. |
+//! | 8 | this file, `README.md` | The row of `JoinableQueue` [below](#what-python-has-and-this-module-has-not); the table of names. |
 //!
 //! # The order of the files
 //!
@@ -285,7 +285,7 @@
 //! | `Event` | a [`pipe`](super::pipe) whose one end is dropped to set it: then `poll(None)` of the other end returns, in every process that has it |
 //! | `Condition` | a `Queue` into which each change is put |
 //! | `Barrier(n)` | each process puts into one queue and gets from a queue of its own; one of them gets `n` items from the first, and then puts one into each other |
-//! | `JoinableQueue` | a second queue, into which a consumer puts something for each item that is done; or [`Pool::map`](super::Pool::map) |
+//! | `JoinableQueue`, `task_done`, `join` | a second queue, into which a consumer puts something for each item that is done; or [`Pool::map`](super::Pool::map) |
 //! | `SimpleQueue` | [`Queue`](super::Queue) |
 //! | `Manager`, `managers` | a process that owns the data and answers over the pipes that it was started with |
 //! | `RawValue`, `RawArray`, `lock=False`, `sharedctypes` | [`Value`](super::Value), [`Array`](super::Array); an uncontended lock costs nanoseconds |
