@@ -250,7 +250,7 @@
 //! | Limit | What happens |
 //! |---|---|
 //! | Arguments, results, items and messages are [values that serde can write and read](super#what-can-be-sent). | It does not compile. |
-//! | Lists, maps, structs and variants are nested at most 512 deep. | [`Error::Encode`](super::Error::Encode) |
+//! | Lists, maps, structs and variants are nested at most 512 deep; so are options and newtypes. | [`Error::Encode`](super::Error::Encode) |
 //! | A value, array, queue or connection is sent as an argument of a process or an initializer only. | `Error::Encode` |
 //! | A target has at most 8 arguments; a tuple or a struct can be one of them. | It does not compile. |
 //! | The arguments of a pool's tasks own their data. | It does not compile. |

@@ -464,34 +464,57 @@ fn a_newtype_with_any_name_comes_back() {
     come_back([Reference(Flattened::default())]);
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 enum Chain {
+    #[default]
     End,
     Link(Box<Chain>),
-    Struct { next: Box<Chain> },
+    Struct {
+        next: Box<Chain>,
+    },
 }
 
-fn chain(links: usize, link: fn(Box<Chain>) -> Chain) -> Chain {
-    (0..links).fold(Chain::End, |chain, _| link(Box::new(chain)))
+/// A list that adds no struct to the encoded value, only options and newtypes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Newtypes(Option<Box<Newtypes>>);
+
+/// A list that adds only options.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Options(Option<Box<Options>>);
+
+/// A list that adds a struct and an option for each item.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Node {
+    next: Option<Box<Node>>,
 }
 
 fn nesting_that_would_overflow_a_stack_is_refused() {
-    let structs: fn(Box<Chain>) -> Chain = |next| Chain::Struct { next };
-    for (deepest, link) in [(512, Chain::Link as _), (512, structs)] {
+    fn check<T: Default + Debug + PartialEq + Serialize + DeserializeOwned + Send + 'static>(
+        deepest: usize,
+        link: fn(Box<T>) -> T,
+    ) {
+        let chain = move |links| (0..links).fold(T::default(), |next, _| link(Box::new(next)));
         let queue = Queue::new().unwrap();
-        queue.put(chain(deepest, link)).unwrap();
+        queue.put(chain(deepest)).unwrap();
         // On a thread, because its stack is smaller than that of `main`.
         let got = std::thread::spawn({
             let queue = queue.clone();
-            move || queue.get().unwrap() == chain(deepest, link)
+            move || queue.get().unwrap() == chain(deepest)
         });
         assert!(got.join().unwrap());
-        match queue.put(chain(deepest + 1, link)) {
+        match queue.put(chain(deepest + 1)) {
             Err(Error::Encode(text)) => assert!(text.contains("512 deep"), "{text}"),
             other => panic!("{other:?}"),
         }
         assert!(queue.is_empty());
     }
+    check(512, Chain::Link);
+    check(512, |next| Chain::Struct { next });
+    // The end of such a list counts as well: it is a newtype, or a struct.
+    check(255, |next| Newtypes(Some(next)));
+    check(512, |next| Options(Some(next)));
+    check(511, |next| Node { next: Some(next) });
 }
 
 fn json_comes_back() {

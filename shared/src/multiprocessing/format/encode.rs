@@ -12,7 +12,9 @@ thread_local! {
     static NAMES: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
 }
 
-/// How deep values may be nested. To encode or decode each level takes stack, of
+/// How many values with items, fields or a variant may contain one another, and
+/// how many options and newtypes, which are counted apart: a list of boxed structs
+/// has one of each for every item. To encode or decode each level takes stack, of
 /// which the reader may have less than the writer, and to overflow it would end the
 /// process.
 const MAX_DEPTH: u16 = 512;
@@ -29,8 +31,10 @@ pub struct Encoder<'a> {
     run: u8,
     /// Where the run's values start; the byte before them is the run.
     start: usize,
-    /// How many values contain the next one.
+    /// How many values with items, fields or a variant contain the next one.
     depth: u16,
+    /// How many options and newtypes contain it.
+    wrappers: u16,
 }
 
 impl<'a> Encoder<'a> {
@@ -45,6 +49,7 @@ impl<'a> Encoder<'a> {
             run: EMPTY,
             start,
             depth: 0,
+            wrappers: 0,
         }
     }
 
@@ -174,11 +179,21 @@ impl<'a> Encoder<'a> {
     /// Begins a value that contains others, unless it is nested too deep.
     fn descend(&mut self) -> Result<(), Fault> {
         if self.depth == MAX_DEPTH {
-            return Err(ser::Error::custom(format_args!(
-                "nested more than {MAX_DEPTH} deep"
-            )));
+            return Err(too_deep());
         }
         self.depth += 1;
+        Ok(())
+    }
+
+    /// Writes what is in an option or in a newtype.
+    #[inline]
+    fn wrapped<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
+        if self.wrappers == MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.wrappers += 1;
+        value.serialize(&mut *self)?;
+        self.wrappers -= 1;
         Ok(())
     }
 
@@ -202,6 +217,11 @@ impl<'a> Encoder<'a> {
             count: 0,
         })
     }
+}
+
+#[cold]
+fn too_deep() -> Fault {
+    ser::Error::custom(format_args!("nested more than {MAX_DEPTH} deep"))
 }
 
 /// Whether two names are the same literal. That is quicker than comparing their
@@ -339,7 +359,7 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fault> {
         self.tag(SOME)?;
-        value.serialize(self)
+        self.wrapped(value)
     }
 
     fn serialize_unit(self) -> Result<(), Fault> {
@@ -366,7 +386,7 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
         _: &'static str,
         value: &T,
     ) -> Result<(), Fault> {
-        value.serialize(self)
+        self.wrapped(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
