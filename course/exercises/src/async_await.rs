@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Hint: a call of an `async fn` does nothing yet. It makes a future, and
-//! `futures::future` has a function that awaits a whole `Vec` of them.
+//! `futures::future::join_all` awaits a whole `Vec` of them.
 
 /// Returns what `compute(number)` returns for each number, in their order.
 pub async fn compute_all(numbers: Vec<u32>, compute: impl AsyncFn(u32) -> u32) -> Vec<u32> {

@@ -139,6 +139,8 @@ impl Meeting {
 pub struct Parcel {
     weight: u32,
     scales: Option<String>,
+    /// The process whose children die when they weigh it.
+    parent: Option<u32>,
 }
 
 impl Parcel {
@@ -147,11 +149,24 @@ impl Parcel {
         Self {
             weight,
             scales: None,
+            parent: None,
+        }
+    }
+
+    /// A parcel that a child of this process does not survive.
+    pub fn deadly() -> Self {
+        Self {
+            parent: Some(process::id()),
+            ..Self::new(0)
         }
     }
 
     /// Returns its weight.
     pub fn weigh(&self) -> u32 {
+        if self.parent.is_some_and(|parent| parent != process::id()) {
+            // Unlike a panic, this prints nothing.
+            process::exit(1);
+        }
         if let Some(scales) = &self.scales {
             weigh_at(scales).expect("the scales are there as long as the test");
         }
@@ -219,8 +234,8 @@ impl Scales {
     /// A parcel that has to be weighed here.
     pub fn parcel(&self, weight: u32) -> Parcel {
         Parcel {
-            weight,
             scales: Some(self.address.clone()),
+            ..Parcel::new(weight)
         }
     }
 

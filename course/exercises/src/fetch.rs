@@ -19,8 +19,9 @@
 //!     return await asyncio.gather(*[fetch(session, url, limit) for url in urls])
 //! ```
 //!
-//! Hint: `error_for_status` of a response makes an error of a status such as
-//! 500. A `Client` can be used by several futures at the same time.
+//! Hint: `client.get(url)` is only a request. Its `send` and the `text` of the
+//! response are awaited, and `error_for_status` in between makes an error of a
+//! status such as 500. Several futures can use a `Client` at the same time.
 
 use std::time::Duration;
 

@@ -4,6 +4,10 @@
 //! run `cargo test -p exercises lock::`. The tests show whether the result is
 //! right, and also whether the work was done at the same time and by the means
 //! that the task names. A solution stands in `solutions/lock.rs`.
+//!
+//! `cargo doc -p exercises --open` shows what `shared`, tokio and the other
+//! crates have to offer. An exercise on processes needs no `init` of its own,
+//! because the program of the tests calls it.
 
 #![forbid(unsafe_code)]
 #![allow(

@@ -2,16 +2,16 @@
 //! thread of its own, and the threads share the largest weight found so far.
 //!
 //! ```python
-//! lock = threading.Lock()
-//! largest = 0
-//!
-//! def record(weight):
-//!     global largest
-//!     with lock:
-//!         if weight > largest:
-//!             largest = weight
-//!
 //! def heaviest(boxes, weigh):
+//!     lock = threading.Lock()
+//!     largest = 0
+//!
+//!     def record(weight):
+//!         nonlocal largest
+//!         with lock:
+//!             if weight > largest:
+//!                 largest = weight
+//!
 //!     threads = []
 //!     for item in boxes:
 //!         t = threading.Thread(target=lambda item=item: record(weigh(item)))
@@ -22,8 +22,10 @@
 //!     return largest
 //! ```
 //!
-//! Hint: a thread that is started in `std::thread::scope` may borrow `largest`
-//! from the function that started it.
+//! Hint: a thread that is started in `std::thread::scope` may borrow the `Mutex`
+//! from the function that started it. Its closure needs `move` to get a box of
+//! its own. For the `Mutex` not to move along, give the closure a reference that
+//! was made before it.
 
 use std::sync::Mutex;
 

@@ -5,18 +5,23 @@
 //! def price(parcel, per_kilo):
 //!     return parcel.weigh() * per_kilo
 //!
+//! def weigh(parcel):
+//!     return parcel.weigh()
+//!
 //! def prices(parcels):
 //!     with Pool(4) as p:
 //!         return p.starmap(price, parcels)
 //!
 //! def report_weights(parcels, report):
 //!     with Pool(4) as p:
-//!         for weight in p.imap_unordered(Parcel.weigh, parcels):
+//!         for weight in p.imap_unordered(weigh, parcels):
 //!             report(weight)
 //! ```
 //!
-//! Hint: what `imap_unordered` returns is an iterator of results, because a
-//! task may panic.
+//! Hint: a worker owns the parcel that it was sent, so `price` and `weigh` take
+//! a `Parcel` and not a reference. What `imap_unordered` returns is an iterator
+//! of results, because a task may fail. If one does, so does
+//! `report_weights`.
 
 use shared::multiprocessing::Error;
 

@@ -23,8 +23,10 @@
 //!     return steps
 //! ```
 //!
-//! Hint: `multiprocessing::pipe` makes both ends. What one end sends is an
-//! `Option<u64>`, what the other sends is a `(u64, u32)`.
+//! Hint: `multiprocessing::pipe` makes both ends. An end that sends `S` and
+//! receives `R` is a `Connection<S, R>`, and a process is given a reference to
+//! it. One end sends an `Option<u64>`, the other a `(u64, u32)`. The tests call
+//! `init`, so there is none here.
 
 use shared::multiprocessing::Error;
 

@@ -21,7 +21,9 @@
 //! ```
 //!
 //! Hint: the permit is acquired here and released in the task, so it has to go
-//! there. That is what `acquire_owned` is for.
+//! there. That is what `acquire_owned` is for; it takes an `Arc` of the
+//! semaphore. What Python calls `empty` and `get_nowait` is `is_empty` and
+//! `try_get` here.
 
 use futures::future::BoxFuture;
 use shared::asyncio::Queue;

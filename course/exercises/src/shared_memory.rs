@@ -23,8 +23,10 @@
 //!     return list(stock)
 //! ```
 //!
-//! Hint: `lock` gives the array as a slice, for as long as its result is kept.
-//! `stock.set(i, stock.get(i) + weight)` takes the lock twice.
+//! Hint: `Array::zeroed` makes an array of zeros. `lock` gives it as a slice, for
+//! as long as its result is kept; `stock.set(i, stock.get(i) + weight)` takes the
+//! lock twice. A slice has no index -1, but it has `last_mut`. If a process
+//! fails, so does `book_all`.
 
 use shared::multiprocessing::{Array, Error};
 

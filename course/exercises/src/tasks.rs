@@ -20,8 +20,9 @@
 //! ```
 //!
 //! Hint: a task that is aborted goes no further than its current `await`. Its
-//! variables are dropped there, so what takes the place of `finally` is a type
-//! of your own whose `Drop` calls `cleanup`.
+//! variables are dropped there, so what takes the place of `finally` is a
+//! variable of a type of your own: `impl Drop` gives the type a function
+//! `drop(&mut self)`, which calls `cleanup`.
 
 use futures::future::BoxFuture;
 

@@ -11,7 +11,8 @@
 //!
 //! Hint: there is no `as_completed`. Let the `add_done_callback` of each future
 //! send its result into a channel, and report what comes out of it. If a call
-//! panics, so does `report_each`.
+//! panics, its `result()` is an error. Send the error as well, and let
+//! `report_each` panic with it, because a panic in a callback is ignored.
 
 /// Calls `report`, in the thread that called this function, with
 /// `compute(number)` for each number.

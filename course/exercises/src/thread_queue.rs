@@ -1,5 +1,6 @@
-//! Hand items from one producer to two consumers through one queue. Both
-//! consumers end when the producer has ended and the queue is empty.
+//! Hand items from one producer to two consumers through one queue, from which
+//! each consumer takes the next item as soon as it is free. Both consumers end
+//! when the producer has ended and the queue is empty.
 //!
 //! ```python
 //! def share_out(items, handle):

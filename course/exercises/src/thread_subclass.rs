@@ -21,7 +21,8 @@
 //! ```
 //!
 //! Hint: `start` takes the object for good. What has to be there afterwards is
-//! shared through an `Arc`, of which one clone goes with the object.
+//! shared through an `Arc`, of which one clone goes with the object. In it is a
+//! `OnceLock`: `set` puts a value there, and `get` returns it as an `Option`.
 
 use std::sync::{Arc, OnceLock};
 

@@ -19,7 +19,10 @@ fn five_sleeps_of_a_second_take_a_second() {
             [1, 4, 9, 16, 25]
         );
         let seconds = start.elapsed().as_secs();
-        assert_eq!(seconds, 1, "the five were awaited one after the other");
+        assert_eq!(
+            seconds, 1,
+            "the five were awaited one after the other: a future begins when it is awaited"
+        );
     });
 }
 

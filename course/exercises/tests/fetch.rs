@@ -72,6 +72,21 @@ fn a_page_that_fails_once_is_asked_for_again() {
 }
 
 #[test]
+fn a_page_that_breaks_off_is_asked_for_again() {
+    let asked = AtomicU32::new(0);
+    let server = Server::start(
+        move |_, _, stream| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npa"),
+            _ => answer(stream, "200 OK", "page"),
+        },
+    );
+    let url = server.url("/");
+    let page = with_client(async move |client| fetch(&client, &url, LONG).await);
+    let page = page.expect("the text broke off, and the page was not asked for again");
+    assert_eq!(page, "page");
+}
+
+#[test]
 fn a_page_that_fails_twice_is_given_up() {
     let asked = Arc::new(AtomicU32::new(0));
     let server = Server::start({
@@ -106,6 +121,45 @@ fn the_limit_includes_the_second_try() {
         waited < Duration::from_millis(1350),
         "the limit does not include the second try"
     );
+}
+
+#[test]
+fn the_first_error_is_returned_at_once() {
+    static RETURNED: Meeting = Meeting::of(2);
+    // It answers for one page when the error of the other was returned.
+    let server = Server::start(|target, _, stream| {
+        if target == "/slow" {
+            RETURNED.wait();
+        }
+        answer(stream, "500 Internal Server Error", "no")
+    });
+    let urls = ["/slow", "/bad"].map(|target| server.url(target));
+    let pages = with_client(async move |client| {
+        let pages = fetch_all(&client, &urls, LONG).await;
+        RETURNED.wait();
+        pages
+    });
+    assert!(pages.is_err(), "a page failed, and no error was returned");
+    RETURNED.assert("an error had to wait for another page");
+}
+
+#[test]
+fn a_text_that_stops_half_way_is_given_up() {
+    static NEVER: Meeting = Meeting::of(2);
+    let server = Server::start(|_, _, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npa")?;
+        NEVER.wait();
+        Ok(())
+    });
+    let url = server.url("/");
+    let limit = Duration::from_millis(500);
+    let page = with_client(async move |client| {
+        let page = fetch(&client, &url, limit).await;
+        NEVER.wait();
+        page
+    });
+    assert!(page.is_err());
+    NEVER.assert("the limit does not include the text of the page");
 }
 
 #[test]

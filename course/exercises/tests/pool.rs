@@ -12,7 +12,7 @@ fn the_prices_are_in_the_order_of_the_parcels() {
         let prices = prices(parcels).unwrap();
         assert!(
             prices.into_iter().eq((1..=100).map(|n| 2 * n)),
-            "a price is wrong"
+            "a price is wrong, or not in the place of its parcel"
         );
     });
 }
@@ -49,6 +49,18 @@ fn each_weight_is_reported_once() {
         assert!(
             reported.into_iter().eq(1..=100),
             "a weight is missing, or came twice"
+        );
+    });
+}
+
+#[test]
+fn a_failure_of_a_task_is_not_ignored() {
+    within(STUCK, || {
+        let parcels = vec![Parcel::new(1), Parcel::deadly(), Parcel::new(2)];
+        let returned = report_weights(parcels, |_| {});
+        assert!(
+            returned.is_err(),
+            "a task failed, and nobody was told: a weight is a `Result`"
         );
     });
 }

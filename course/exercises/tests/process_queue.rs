@@ -1,4 +1,7 @@
+use std::iter;
 use std::process;
+use std::thread;
+use std::time::Duration;
 
 use exercises::check::{Parcel, Scales, within};
 use exercises::process_queue::weigh_all;
@@ -33,6 +36,20 @@ fn two_processes_weigh_at_the_same_time() {
             2,
             "the parcels were not weighed in two processes"
         );
+    });
+}
+
+#[test]
+fn consumers_end_when_no_parcel_has_come_for_half_a_second() {
+    within(STUCK, || {
+        let scales = Scales::of(2);
+        let both = [scales.parcel(1), scales.parcel(2)].into_iter();
+        let too_late = iter::once_with(|| {
+            thread::sleep(Duration::from_secs(2));
+            Parcel::new(4)
+        });
+        let weight = weigh_all(both.chain(too_late)).unwrap();
+        assert_eq!(weight, 3, "a consumer waited for more than half a second");
     });
 }
 

@@ -1,3 +1,4 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -73,6 +74,26 @@ fn a_job_starts_as_soon_as_another_ends() {
         run_all(&queue_of(0..5), job).await;
         let seconds = start.elapsed().as_secs();
         assert_eq!(seconds, 4, "a job did not start although a permit was free");
+    });
+}
+
+#[test]
+fn a_job_that_panics_releases_its_permit() {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    paused(STUCK, || async {
+        let job = |n| {
+            let work = async move {
+                STARTED.fetch_add(1, Ordering::Relaxed);
+                assert!(n >= 3, "the first three jobs fail");
+            };
+            work.boxed()
+        };
+        // `run_all` may panic, too.
+        let queue = queue_of(0..6);
+        let all = AssertUnwindSafe(run_all(&queue, job));
+        let _ = all.catch_unwind().await;
+        let started = STARTED.load(Ordering::Relaxed);
+        assert_eq!(started, 6, "a job was not called after others had panicked");
     });
 }
 

@@ -12,7 +12,22 @@ fn each_parcel_is_booked_at_its_place() {
     within(STUCK, || {
         let parcels = [(0, 5), (2, 7), (0, 1)];
         let parcels = parcels.map(|(place, weight)| (place, Parcel::new(weight)));
-        assert_eq!(book_all(3, parcels.into()).unwrap(), [6, 0, 7, 13]);
+        assert_eq!(
+            book_all(3, parcels.into()).unwrap(),
+            [6, 0, 7, 13],
+            "the array is wrong: it has three places, and last the sum"
+        );
+    });
+}
+
+#[test]
+fn a_failure_of_a_process_is_not_ignored() {
+    within(STUCK, || {
+        let booked = book_all(1, vec![(0, Parcel::deadly())]);
+        assert!(
+            booked.is_err(),
+            "a process died, and nobody was told: `join` returned an error"
+        );
     });
 }
 

@@ -1,10 +1,13 @@
+use std::collections::HashSet;
 use std::future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use exercises::check::paused;
 use exercises::tasks::run;
 use futures::FutureExt;
+use tokio::task::{Id, try_id};
 use tokio::time::{Instant, sleep};
 
 const STUCK: &str = "`run` did not return: was the third task not cancelled?";
@@ -29,6 +32,43 @@ fn the_workers_run_at_the_same_time_to_their_end() {
         );
         let seconds = start.elapsed().as_secs();
         assert_eq!(seconds, 1, "the workers ran one after the other");
+    });
+}
+
+#[test]
+fn each_worker_and_the_third_task_with_its_cleanup_is_a_task() {
+    static WORKERS: Mutex<Vec<Option<Id>>> = Mutex::new(Vec::new());
+    static THIRD: Mutex<Option<Id>> = Mutex::new(None);
+    static CLEANED: Mutex<Option<Id>> = Mutex::new(None);
+    paused(STUCK, || async {
+        let worker = |_| {
+            let work = async {
+                WORKERS.lock().unwrap().push(try_id());
+                sleep(Duration::from_secs(1)).await;
+            };
+            work.boxed()
+        };
+        let background = async {
+            *THIRD.lock().unwrap() = try_id();
+            future::pending().await
+        };
+        let cleanup = || *CLEANED.lock().unwrap() = try_id();
+        run(worker, background.boxed(), cleanup).await;
+
+        let third = *THIRD.lock().unwrap();
+        let mut tasks = WORKERS.lock().unwrap().clone();
+        tasks.push(third);
+        let tasks: HashSet<_> = tasks.into_iter().flatten().collect();
+        assert_eq!(
+            tasks.len(),
+            3,
+            "the workers and `background` are not three tasks"
+        );
+        assert_eq!(
+            *CLEANED.lock().unwrap(),
+            third,
+            "`cleanup` was not called by the third task"
+        );
     });
 }
 

@@ -11,7 +11,11 @@ const STUCK: &str = "the program did not end: does a thread wait for another one
 #[test]
 fn the_results_are_returned() {
     within(STUCK, || {
-        assert_eq!(compute_all(vec![1, 2, 3], |n| n * n), [1, 4, 9]);
+        assert_eq!(
+            compute_all(vec![1, 2, 3], |n| n * n),
+            [1, 4, 9],
+            "the results are wrong"
+        );
         assert_eq!(compute_all(vec![], |n| n), []);
     });
 }
@@ -67,6 +71,9 @@ fn a_panic_of_a_thread_is_not_ignored() {
     within(STUCK, move || {
         assert_eq!(compute_all(vec![1, 2], divide), [10, 5]);
         let returned = catch_unwind(|| compute_all(vec![1, 0], divide));
-        assert!(returned.is_err(), "a thread panicked, and nobody was told");
+        assert!(
+            returned.is_err(),
+            "a thread panicked, and nobody was told: `join` returned an error"
+        );
     });
 }

@@ -84,6 +84,9 @@ fn a_panic_of_a_call_is_not_ignored() {
     within(STUCK, move || {
         report_each(vec![1, 2], divide, |_| {});
         let returned = catch_unwind(|| report_each(vec![1, 0], divide, |_| {}));
-        assert!(returned.is_err(), "a call panicked, and nobody was told");
+        assert!(
+            returned.is_err(),
+            "a call panicked, and nobody was told: `report_each` has to look at its `result()`"
+        );
     });
 }

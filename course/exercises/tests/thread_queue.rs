@@ -47,6 +47,21 @@ fn consumers_wait_for_a_slow_producer() {
 }
 
 #[test]
+fn no_item_waits_for_a_busy_consumer() {
+    static LAST: Meeting = Meeting::of(2);
+    within(STUCK, || {
+        // One consumer handles the first item until the other has the last one.
+        let handle = |item| {
+            if item == 0 || item == 4 {
+                LAST.wait();
+            }
+        };
+        share_out(Box::new(0..5), handle);
+        LAST.assert("an item waited for a busy consumer while the other one was free");
+    });
+}
+
+#[test]
 fn both_consumers_work_at_the_same_time() {
     static INSIDE: Meeting = Meeting::of(2);
     within(STUCK, || {

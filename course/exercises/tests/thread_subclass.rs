@@ -25,7 +25,11 @@ fn run_stores_the_result_in_the_object() {
 #[test]
 fn the_results_are_added() {
     within(STUCK, || {
-        assert_eq!(sum_all(vec![1, 2, 3], |n| n * n), 14);
+        assert_eq!(
+            sum_all(vec![1, 2, 3], |n| n * n),
+            14,
+            "the sum is wrong: each object needs a `OnceLock` of its own"
+        );
         assert_eq!(sum_all(vec![], |n| n), 0);
     });
 }
@@ -63,6 +67,9 @@ fn a_panic_of_a_thread_is_not_ignored() {
     within(STUCK, move || {
         assert_eq!(sum_all(vec![1, 2], divide), 15);
         let returned = catch_unwind(|| sum_all(vec![1, 0], divide));
-        assert!(returned.is_err(), "a thread panicked, and nobody was told");
+        assert!(
+            returned.is_err(),
+            "a thread panicked, and nobody was told: `join` returned an error"
+        );
     });
 }

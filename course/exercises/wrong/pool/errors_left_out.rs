@@ -1,0 +1,27 @@
+//! Wrong: `flatten` leaves out the weights that are errors.
+//! Fails with: a task failed, and nobody was told
+
+use shared::multiprocessing::{Error, Pool};
+
+use crate::check::Parcel;
+
+fn price(parcel: Parcel, per_kilo: u32) -> u32 {
+    parcel.weigh() * per_kilo
+}
+
+fn weigh(parcel: Parcel) -> u32 {
+    parcel.weigh()
+}
+
+pub fn prices(parcels: Vec<(Parcel, u32)>) -> Result<Vec<u32>, Error> {
+    let p = Pool::new(4)?;
+    p.starmap(price, parcels)
+}
+
+pub fn report_weights(parcels: Vec<Parcel>, mut report: impl FnMut(u32)) -> Result<(), Error> {
+    let p = Pool::new(4)?;
+    for weight in p.imap_unordered(weigh, parcels).flatten() {
+        report(weight);
+    }
+    Ok(())
+}
