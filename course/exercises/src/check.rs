@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared::multiprocessing::Error;
 
 /// How long a program may take. None needs a tenth of it.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -41,6 +42,17 @@ pub fn within<T: Send + 'static>(message: &str, program: impl FnOnce() -> T + Se
         panic!("{message}");
     }
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Returns what a program with processes returned.
+///
+/// # Panics
+///
+/// Panics with the error, if it is one, in words. `unwrap` would also print the
+/// backtrace of a child, which hides them.
+#[track_caller]
+pub fn succeed<T>(result: Result<T, Error>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Runs `program` in a tokio runtime of one thread whose clock stands still

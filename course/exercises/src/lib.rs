@@ -3,7 +3,8 @@
 //! Open `src/lock.rs`, write your program in the place of each `todo!()`, and
 //! run `cargo test -p exercises lock::`. The tests show whether the result is
 //! right, and also whether the work was done at the same time and by the means
-//! that the task names. A solution stands in `solutions/lock.rs`.
+//! that the task names. A solution stands in `solutions/lock.rs`. (`pool::` also
+//! finds the tests of `thread_pool`, which `-- --skip thread_pool` leaves out.)
 //!
 //! `cargo doc -p exercises --open` shows what `shared`, tokio and the other
 //! crates have to offer. An exercise on processes needs no `init` of its own,

@@ -21,7 +21,7 @@ fn five_sleeps_of_a_second_take_a_second() {
         let seconds = start.elapsed().as_secs();
         assert_eq!(
             seconds, 1,
-            "the five were awaited one after the other: a future begins when it is awaited"
+            "the five did not sleep at the same time: a future begins when it is awaited"
         );
     });
 }

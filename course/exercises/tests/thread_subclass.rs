@@ -63,8 +63,9 @@ fn five_threads_run_at_the_same_time() {
 
 #[test]
 fn a_panic_of_a_thread_is_not_ignored() {
+    const WAITED: &str = "a thread panicked, and its result was waited for: join it first";
     let divide = |n| 10_u32.checked_div(n).unwrap();
-    within(STUCK, move || {
+    within(WAITED, move || {
         assert_eq!(sum_all(vec![1, 2], divide), 15);
         let returned = catch_unwind(|| sum_all(vec![1, 0], divide));
         assert!(

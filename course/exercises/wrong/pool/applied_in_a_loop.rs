@@ -1,5 +1,5 @@
 //! Wrong: `apply` waits for each price before the next one is asked for.
-//! Fails with: the parcels were weighed one after the other
+//! Fails with: the four parcels were not weighed at the same time
 
 use shared::multiprocessing::{Error, Pool};
 

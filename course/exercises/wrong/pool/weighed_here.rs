@@ -1,5 +1,5 @@
 //! Wrong: the parent weighs the parcels, and the pool only multiplies.
-//! Fails with: the parcels were weighed one after the other
+//! Fails with: the four parcels were not weighed at the same time
 
 use shared::multiprocessing::{Error, Pool};
 
