@@ -390,3 +390,25 @@ fn search(pages: &[Page]) -> Result<String> {
     }
     Ok(format!("window.courseTexts = {};\n", json!(entries)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_in_a_title_is_code_on_the_page_and_text_in_the_window() {
+        let text = "# Calling `join` | 调用 `join`\n\n## Two `await` | 两个 `await`\n";
+        let page = Page::parse("errors", text).unwrap();
+        let html = whole_page(&page, [Some(&page), None], &[], Language::Zh).unwrap();
+        assert!(html.contains("<h1>调用 <code>join</code></h1>"), "{html}");
+        assert!(html.contains("<title>调用 join · "), "{html}");
+        assert!(
+            html.contains("</small> 调用 <code>join</code></a>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<a href=\"#two-await\">两个 <code>await</code></a></h2>"),
+            "{html}"
+        );
+    }
+}
