@@ -48,7 +48,7 @@ impl Writer<'_> {
 
     fn section(&mut self, section: &Section) -> Result<()> {
         let anchor = &section.anchor;
-        let title = escape(section.title.in_language(self.language));
+        let title = markdown::inline(section.title.in_language(self.language), self.language);
         self.add(format!(
             "<section id=\"{anchor}\" aria-labelledby=\"{anchor}-heading\">\n\
              <h2 id=\"{anchor}-heading\"><a href=\"#{anchor}\">{title}</a></h2>\n"
@@ -84,7 +84,7 @@ impl Writer<'_> {
         match &part.directive {
             Directive::Text => self.texts(&part.texts),
             Directive::Heading(title) => {
-                let title = escape(title.in_language(self.language));
+                let title = markdown::inline(title.in_language(self.language), self.language);
                 self.add(format!("<h3>{title}</h3>\n"));
                 self.texts(&part.texts);
             }

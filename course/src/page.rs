@@ -474,6 +474,7 @@ impl Reader {
                 kind: None,
                 anchor: title
                     .en
+                    .replace('`', "")
                     .to_lowercase()
                     .replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
                 title,

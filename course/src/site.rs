@@ -149,7 +149,7 @@ fn whole_page(
     language: Language,
 ) -> Result<String> {
     let labels = Labels::in_language(language);
-    let title = escape(page.title.in_language(language));
+    let title = markdown::inline(page.title.in_language(language), language);
     let mut main = format!("<article>\n<header class=\"title\"><h1>{title}</h1>\n");
     if let Some(example) = &page.example {
         writeln!(
@@ -173,7 +173,7 @@ fn whole_page(
                 links,
                 "<a class=\"{side}\" rel=\"{side}\" href=\"{}.html\"><small>{label}</small> {}</a>",
                 page.name,
-                escape(page.title.in_language(language))
+                markdown::inline(page.title.in_language(language), language)
             )?;
         }
     }
@@ -226,7 +226,7 @@ fn facts(main: &mut String, page: &Page, pages: &[Page], language: Language) -> 
                 main,
                 "<li><a href=\"#{}\">{}</a></li>",
                 section.anchor,
-                escape(section.title.in_language(language))
+                markdown::inline(section.title.in_language(language), language)
             )?;
         }
         main.push_str("</ul></nav>\n");
@@ -238,7 +238,7 @@ fn link(page: &Page, language: Language) -> String {
     format!(
         "<a href=\"{}.html\">{}</a> <code>{}</code>",
         page.name,
-        escape(page.title.in_language(language)),
+        markdown::inline(page.title.in_language(language), language),
         page.name
     )
 }
@@ -282,7 +282,7 @@ fn layout(name: &str, title: &Both, main: &str, pages: &[Page], language: Langua
     let other = language.other();
     let title = match title.in_language(language) {
         "" => labels.course.to_string(),
-        title => format!("{} · {}", escape(title), labels.course),
+        title => format!("{} · {}", escape(&markdown::plain(title)), labels.course),
     };
     let tag = |language| match language {
         Language::En => "en",
@@ -352,10 +352,12 @@ fn layout(name: &str, title: &Both, main: &str, pages: &[Page], language: Langua
 fn search(pages: &[Page]) -> Result<String> {
     let mut entries = Vec::new();
     for page in pages {
-        let title = &page.title;
+        let plain = |both: &Both| [&both.en, &both.zh].map(|text| markdown::plain(text));
+        let title = plain(&page.title);
         let mut add = |anchor: &str, heading: &Both, en: &str, zh: &str| {
+            let heading = plain(heading);
             entries.push(json!([
-                page.name, anchor, title.en, title.zh, heading.en, heading.zh, en, zh
+                page.name, anchor, title[0], title[1], heading[0], heading[1], en, zh
             ]));
         };
         add("", &Both::default(), &page.name, &page.name);
@@ -387,4 +389,26 @@ fn search(pages: &[Page]) -> Result<String> {
         }
     }
     Ok(format!("window.courseTexts = {};\n", json!(entries)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_in_a_title_is_code_on_the_page_and_text_in_the_window() {
+        let text = "# Calling `join` | 调用 `join`\n\n## Two `await` | 两个 `await`\n";
+        let page = Page::parse("errors", text).unwrap();
+        let html = whole_page(&page, [Some(&page), None], &[], Language::Zh).unwrap();
+        assert!(html.contains("<h1>调用 <code>join</code></h1>"), "{html}");
+        assert!(html.contains("<title>调用 join · "), "{html}");
+        assert!(
+            html.contains("</small> 调用 <code>join</code></a>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<a href=\"#two-await\">两个 <code>await</code></a></h2>"),
+            "{html}"
+        );
+    }
 }

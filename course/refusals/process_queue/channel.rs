@@ -1,4 +1,4 @@
-// line 17: error[E0277]
+// line 15: error[E0277]
 // en: A channel is memory of one process, so the child would send into a channel that nobody reads. For the same reason Python refuses to pickle a `queue.Queue`: `TypeError: cannot pickle '_thread.lock' object`.
 // zh: 通道只是一个进程自己的内存，子进程发送的元素没有人读得到。同样的道理，Python 也不能用 pickle 序列化 `queue.Queue`：`TypeError: cannot pickle '_thread.lock' object`。
 
@@ -7,8 +7,6 @@ use std::sync::mpsc::{Sender, channel};
 
 fn producer(q: Sender<i32>) {
     for i in 0..5 {
-        // If `send` fails, `unwrap` panics, which ends the process as an
-        // exception does in Python.
         q.send(i).unwrap();
         println!("Produced {i}");
     }

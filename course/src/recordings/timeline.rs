@@ -93,7 +93,10 @@ pub fn draw(page: &str, recording: &Recording) -> Option<Timeline> {
         ("Python", &recording.in_python),
         ("Rust", &recording.in_rust),
     ];
-    let charts = programs.map(|(program, runs)| (program, lanes(runs, zero), start(runs, zero)));
+    let charts = programs.map(|(program, runs)| {
+        let lanes = lanes(page, runs, zero);
+        (program, lanes, start(runs, zero))
+    });
     let in_language = |language| svg(page, &charts, zero, language);
     Some(Timeline {
         svg: Both::new(in_language(Language::En), in_language(Language::Zh)),
@@ -114,11 +117,22 @@ fn start(runs: &Runs, zero: Zero) -> Duration {
     }
 }
 
-/// A lane's name. What is the name of a function in the programs stays as it is.
-fn name(english: &str) -> Both {
+/// A lane's name. `main` stays as it is in the programs. What runs the function
+/// `worker`, or is a worker of a pool, has another word in Chinese on each page.
+fn name(page: &str, english: &str) -> Both {
     let chinese = match english.split_once(' ') {
         Some(("task", number)) => format!("任务 {number}"),
         Some(("thread", number)) => format!("线程 {number}"),
+        Some(("worker", number)) => {
+            let worker = match page {
+                "pool" => "工作进程",
+                "process" | "shared_memory" => "子进程",
+                "thread_pool" => "工作线程",
+                "thread" => "线程",
+                _ => "任务",
+            };
+            format!("{worker} {number}")
+        }
         _ => match english {
             "producer" => "生产者".to_string(),
             "consumer" => "消费者".to_string(),
@@ -146,7 +160,7 @@ fn printer(line: &str) -> String {
 }
 
 /// The lanes of a run, `main` first and then in the order of their names.
-fn lanes(runs: &Runs, zero: Zero) -> Vec<Lane> {
+fn lanes(page: &str, runs: &Runs, zero: Zero) -> Vec<Lane> {
     let mut marks: Vec<(String, Mark)> = Vec::new();
     if zero != Zero::FirstNote {
         for (place, (time, line)) in runs.lines.iter().enumerate() {
@@ -190,7 +204,7 @@ fn lanes(runs: &Runs, zero: Zero) -> Vec<Lane> {
             }
         }
         Lane {
-            name: name(&lane),
+            name: name(page, &lane),
             marks,
             bars,
         }
