@@ -63,6 +63,7 @@
 //! | Way | Explained step by step in |
 //! |---|---|
 //! | From `Process::new` to `join` | [`process`](super::process#from-processnew-to-join) |
+//! | From the `main` of a child to its exit | [`start`](super::start#what-a-child-does-function-by-function) |
 //! | From `put` to `get` | [`queue::raw`](super::queue::raw#publication), with the [layout of a queue](super::queue::raw#layout); the code is in [`queue::transfer`](super::queue::transfer) |
 //! | From `map` to its result | [`pool`](super::pool#a-tasks-way) |
 //! | From `send` to `recv` | [`socket`](super::socket#how-a-message-is-framed) |
@@ -128,8 +129,8 @@
 //!                     leaves the old state       leaves the new one
 //! ```
 //!
-//! Wake-up. A thread that waits stores under the lock that it does; the thread that
-//! advances wakes it before it publishes, and holds the same lock until it has
+//! Wake-up. A thread that is about to sleep records this under the lock; the thread
+//! that advances wakes it before it publishes, and holds the same lock until it has
 //! published:
 //!
 //! ```text
