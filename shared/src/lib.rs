@@ -1,5 +1,8 @@
 //! What Python's concurrency modules have and Rust's crates lack, under the
-//! names Python gives it. One feature for each module.
+//! names Python gives it.
+//!
+//! Each module needs the feature of its name, except that `concurrent` comes with
+//! the feature `threading`.
 #![cfg_attr(
     all(
         feature = "multiprocessing",
@@ -7,8 +10,8 @@
         target_pointer_width = "64"
     ),
     doc = "",
-    doc = "How [`multiprocessing`] works inside, what it costs and needs, and what of Python's",
-    doc = "it leaves out stands in its [guide](multiprocessing::guide)."
+    doc = "The [guide](multiprocessing::guide) to [`multiprocessing`] explains how it works",
+    doc = "inside, what it costs and needs, and what it leaves out of Python's module."
 )]
 
 #[cfg(feature = "aiohttp")]

@@ -1,3 +1,3 @@
-//! Python's `concurrent` package, which has only one module.
+//! Python's package `concurrent`, of which this crate has the module `futures`.
 
 pub mod futures;

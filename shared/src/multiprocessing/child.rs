@@ -245,9 +245,8 @@ pub(super) enum ExitStatus {
     Exited(i32),
     /// This signal killed it, whether or not it left a core dump.
     Killed(i32),
-    /// Nothing can tell any more, because something else collected the status:
-    /// the system, where SIGCHLD is ignored, or other code in this program that
-    /// waits for any child.
+    /// The status is lost, because something else collected it: the system, where
+    /// SIGCHLD is ignored, or other code in this program that waits for any child.
     Unknown,
 }
 

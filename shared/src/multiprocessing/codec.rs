@@ -100,16 +100,17 @@ fn with_type<T: ?Sized>(fault: Fault) -> String {
     format!("{}: {fault}", type_name::<T>())
 }
 
-/// Calls a macro with all types that have their own bytes as a whole message.
+/// Calls a macro with the types of numbers. A message that is one number or one
+/// vector of numbers consists of their own bytes, without tags.
 macro_rules! for_each_number {
     ($do:ident) => {
         $do! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 }
     };
 }
 
-/// The bytes of a whole message; those in `buffer` if it has to be encoded. A
-/// number and a vector of numbers are sent as their own bytes, because encoding
-/// them one by one would cost more than all the rest of sending them.
+/// Returns the bytes of a whole message. Those of a number and of a vector of
+/// numbers are the value's own, because encoding them one by one would cost more
+/// than all the rest of sending them. Another value is encoded into `buffer`.
 pub(super) fn encode_message<'a, T: Serialize + 'static>(
     value: &'a T,
     buffer: &'a mut Vec<u8>,
@@ -131,7 +132,7 @@ pub(super) fn encode_message<'a, T: Serialize + 'static>(
     Ok(buffer)
 }
 
-/// The value of a whole message. It may take `buffer` itself.
+/// Decodes a whole message. A `Vec<u8>` is `buffer` itself, which is empty then.
 pub(super) fn decode_message<T: DeserializeOwned + 'static>(
     buffer: &mut Vec<u8>,
 ) -> Result<T, Error> {
@@ -180,8 +181,8 @@ fn same_type<T: 'static, U: 'static>(make: impl FnOnce() -> U) -> Option<T> {
 /// Returns an error if there is too little memory to decode `len` bytes.
 ///
 /// While a value is decoded, std's collections grow, and if there is no memory for
-/// that, they abort the process. So this asks once, beforehand, for as much as a
-/// vector may take that grows to this size.
+/// that, they abort the process. So this function asks for the memory beforehand:
+/// for twice `len`, because a vector that grows to `len` bytes may take that much.
 pub(super) fn check_memory(what: &str, len: usize) -> Result<(), Error> {
     const LARGE: usize = 1 << 20;
     if len > LARGE {
@@ -213,7 +214,7 @@ thread_local! {
     static HANDLES: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
 }
 
-/// Allows handles in this thread until it is dropped, also by a panic.
+/// Allows handles in this thread until it is dropped, which a panic does as well.
 struct HandleScope {
     /// What `HANDLES` was before, because one scope may be inside another: a value
     /// may start a process while it is encoded.

@@ -20,8 +20,8 @@ use super::wait::deadline;
 ///
 /// Clones of a `Connection` are the same end, and so is what a child process gets
 /// as an argument. An end is closed when no process has it any more, and only then
-/// does the other end receive [`Error::Eof`]. So give an end away rather than
-/// lend it: an end that its giver keeps is never closed by the receiver's death.
+/// does the other end receive [`Error::Eof`]. So pass an end as `end` and not as
+/// `&end`: an end that this process keeps is not closed when the other one dies.
 ///
 /// Several processes may send or receive at one end. A message is received whole
 /// or not at all, by one of them. Messages of one thread keep their order.

@@ -161,7 +161,8 @@ pub(super) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -
 }
 
 /// The name of a system call. It is an alias, because for a field of the type
-/// `&'static str` serde's derive would demand that the message lives as long.
+/// `&'static str` serde's derive would demand that the bytes that are decoded are
+/// `'static` as well.
 type Call = &'static str;
 
 /// Decodes the name of a call. There are few, so each is leaked once.

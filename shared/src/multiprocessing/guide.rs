@@ -1,5 +1,6 @@
-//! A guide to the engine: what happens inside, in which files, and what to know
-//! before relying on it. This module has no code.
+//! A guide to the engine, which is all that is behind the public types of this
+//! module: what happens there, in which files, and what to know before relying on it.
+//! The guide itself has no code.
 //!
 //! The details stand beside the code. The links lead to them, also to private
 //! modules if the documentation is built with
@@ -10,6 +11,7 @@
 //!
 //! | You want to | Read |
 //! |---|---|
+//! | look up a word | [Words](#words) |
 //! | follow a value through the engine | [Four ways through the engine](#four-ways-through-the-engine) |
 //! | know what happens when a process is killed | [From a death to the error](#from-a-death-to-the-error), [Four protocols](#four-protocols) |
 //! | read the code | [The order of the files](#the-order-of-the-files) |
@@ -17,7 +19,31 @@
 //! | use it in a program | [What it needs](#what-it-needs), [What it costs](#what-it-costs), [Limits](#limits), [How to test with it](#how-to-test-with-it) |
 //! | port a Python program | [What Python has and this module has not](#what-python-has-and-this-module-has-not) |
 //!
+//! # Words
+//!
+//! | Word | Meaning |
+//! |---|---|
+//! | **Of Linux** | |
+//! | descriptor | the number by which a process names an open file, socket or other object: Python's `fileno()` |
+//! | futex | a number in memory on which threads sleep until another thread changes it and wakes them |
+//! | memfd | a file that exists only in memory, and that a process maps to share it with others |
+//! | pidfd | a descriptor of a process, which becomes readable when the process ends |
+//! | robust mutex | a lock that the next thread gets when its owner dies |
+//! | reap | collect the exit status of a child that has ended; until then the system keeps it, as a zombie |
+//! | **Of the engine** | |
+//! | start message, report | what a parent sends to its new child (which function to call, with which arguments), and what a child sends back (its result, or why there is none): [`process`](super::process) |
+//! | entry | the function that a child calls; it decodes the arguments, calls the target and encodes the result: [`entry`](super::entry) |
+//! | handle | a `Value`, `Array`, `Queue` or `Connection`, which is sent as a descriptor: [`codec`](super::codec) |
+//! | frame | the length and the bytes of an item or a message in a [`ring`](super::ring) |
+//! | head, tail | how many bytes were ever read from a ring and written to it |
+//! | side, advance | the producers or the consumers of a queue; what a side does when it publishes a `put` or a `get`: [`queue::raw`](super::queue::raw) |
+//! | job, task | one call of a method of `Pool`; the part of it that one worker runs at a time: [`pool`](super::pool) |
+//! | claim | make a task one's own, so that no other process runs it: [`channel`](super::pool::channel#claiming-a-task) |
+//!
 //! # Four ways through the engine
+//!
+//! Time runs downwards, from one process at the top to another at the bottom. Each
+//! line names a file, and what is done there.
 //!
 //! ```text
 //!  a process             a task of a pool        an item of a queue     a message of a pipe
@@ -34,9 +60,10 @@
 //!  Process::join         AsyncResult::get        Queue::get             Connection::recv
 //! ```
 //!
-//! | Way | Told step by step in |
+//! | Way | Explained step by step in |
 //! |---|---|
 //! | From `Process::new` to `join` | [`process`](super::process#from-processnew-to-join) |
+//! | From the `main` of a child to its exit | [`start`](super::start#what-a-child-does-function-by-function) |
 //! | From `put` to `get` | [`queue::raw`](super::queue::raw#publication), with the [layout of a queue](super::queue::raw#layout); the code is in [`queue::transfer`](super::queue::transfer) |
 //! | From `map` to its result | [`pool`](super::pool#a-tasks-way) |
 //! | From `send` to `recv` | [`socket`](super::socket#how-a-message-is-framed) |
@@ -57,12 +84,13 @@
 //!  makes the pidfd readable    Process::join            Error::Killed, Exited, ...
 //!                              watcher, alarm, manager  the task fails, a new worker starts
 //!  closes the last descriptor  send, recv               Error::BrokenPipe, Eof
-//!    of a socket               the kernel, in children  SIGKILL for each child
+//!    of a socket               the kernel, if it is     SIGKILL for the child
+//!                                that of a child
 //!  marks a lock that was held  lock of a Value          PoisonError, with the guard
 //!                              put and get of a Queue   nothing: every state is valid
 //! ```
 //!
-//! | Death of | Told in |
+//! | Death of | Explained in |
 //! |---|---|
 //! | a process | [`process`](super::process#from-the-end-of-a-child-to-the-error-in-join) |
 //! | a worker | [`pool`](super::pool#when-a-worker-dies) |
@@ -73,12 +101,12 @@
 //!
 //! # Four protocols
 //!
-//! Each is told beside its code as an invariant, the steps in order, and what a
+//! Beside its code, each is described by an invariant, the steps in order, and what a
 //! death after each step leaves.
 //!
 //! | Protocol | Invariant | Steps |
 //! |---|---|---|
-//! | Publication in a queue | `count`, and the position in the slot of its parity, describe whole items at every moment. | [`queue::raw`](super::queue::raw#publication) |
+//! | Publication in a queue | `count` and `positions[count % 2]` belong together, and describe whole items, at every moment. | [`queue::raw`](super::queue::raw#publication) |
 //! | Wake-up in a queue | A thread sleeps only after it has stored that it waits, under the lock that the next advance holds. | [`queue::raw`](super::queue::raw#wake-up) |
 //! | Claim of a task | A task belongs to the side whose atomic operation moved `claimed` past its number. | [`channel`](super::pool::channel#claiming-a-task) |
 //! | The parent's death | A child runs its target only while a process holds the parent's end of its socket. | [`start`](super::start#how-a-child-ends-with-its-parent) |
@@ -87,8 +115,8 @@
 //! [capacity](super::queue::capacity#changing-the-capacity), and the [sleep of a
 //! worker and of the pool](super::pool::channel#going-to-sleep-and-waking-up).
 //!
-//! Publication. Two slots for the position; the store of `count` makes all readers
-//! change over from one to the other:
+//! Publication. There are two slots for the position. `count` says which one is
+//! valid (`<--`), so storing `count` publishes a new number and a new position at once:
 //!
 //! ```text
 //!                     before     new position    count, which
@@ -101,8 +129,9 @@
 //!                     leaves the old state       leaves the new one
 //! ```
 //!
-//! Wake-up. A thread that waits says so under the lock; the thread that advances
-//! wakes it before it publishes, and holds the same lock until it has published:
+//! Wake-up. A thread that is about to sleep records this under the lock; the thread
+//! that advances wakes it before it publishes, and holds the same lock until it has
+//! published:
 //!
 //! ```text
 //!  waits     [look, waiters = 1] sleeps ......  [waits for the lock ....][look, found]
@@ -115,8 +144,8 @@
 //!  finds nothing, and waits again. No item was published, so no wake-up is missing.
 //! ```
 //!
-//! Claim. Tasks are numbered. `claimed` only grows, by the worker one task at a time
-//! or by the pool for all that remain:
+//! Claim. Tasks are numbered. `claimed` only grows: the worker raises it by one task
+//! at a time, and the pool to the end of all tasks that it takes back:
 //!
 //! ```text
 //!  task       0    1    2    3    4    5
@@ -161,7 +190,7 @@
 //!
 //! | Step | File of `shared` | Change |
 //! |---|---|---|
-//! | 1 | `src/multiprocessing/queue/raw.rs` | A third `Side`, `done`, in `QueueHeader`: its `count` is the number of items done. Why not a number of unfinished items: [the rules](super::queue::raw#adding-a-field). `RawQueue::new` initializes its lock, and `RawQueue` has a `SideMap` for it. |
+//! | 1 | `src/multiprocessing/queue/raw.rs` | A third `Side`, `done`, in `QueueHeader`: its `count` is the number of items done. Why not a number of unfinished items: [the rules](super::queue::raw#adding-a-field). `RawQueue::new` initializes its lock, and `RawQueue` has a `SideMap` for it, and methods that compare its count with those of the other sides, because `count` is private to this file. |
 //! | 2 | `src/multiprocessing/queue/transfer.rs` | `task_done` takes the lock of `done`, fails if its count is that of the consumers, wakes the waiters, and advances to position 0, as it has no bytes. `join` calls `wait_while` with that lock, until the count is that of the producers. |
 //! | 3 | `src/multiprocessing/queue/raw.rs` | The layout, the list of locks and the two protocols name the new side. |
 //! | 4 | `src/multiprocessing/queue/mod.rs` | `task_done`, `join` and `join_timeout`, with what they stand for in Python, errors and an example. |
@@ -172,9 +201,10 @@
 //!
 //! # The order of the files
 //!
-//! From below: each group uses only those before it and its own, except that
-//! [`start`](super::start) also runs the workers of pools. To follow an argument
-//! instead, begin with [`process`](super::process), whose steps name their files.
+//! From the foundations up: the files of a group use only those of their own group
+//! and of the groups before it, except that [`start`](super::start) also runs the
+//! workers of pools. If you would rather follow an argument on its way, begin with
+//! [`process`](super::process), whose steps name their files.
 //!
 //! | File | What it has |
 //! |---|---|
@@ -218,8 +248,9 @@
 //!
 //! # What it costs
 //!
-//! In each process that has it; memory is allocated once for all processes. (The
-//! test `every_object_costs_what_the_guide_says` holds these numbers, on a system with
+//! Each process that has an object pays for descriptors, threads and address space;
+//! memory is allocated once for all processes. (The test
+//! `every_object_costs_what_the_guide_says` holds these numbers, on a system with
 //! pages of 4 KiB.)
 //!
 //! | Object | Descriptors | Threads | Address space | Memory |
@@ -230,7 +261,7 @@
 //! | `Queue` with an item of 1 MB | 1 | 0 | 1096 KiB | 980 KiB |
 //! | `pipe`, both ends | 2 | 0 | 0 | 0 |
 //! | Clone of one of these | 0 | 0 | 0 | 0 |
-//! | Argument of a `Process` not started: a queue | 1 | 0 | 0 | 0 |
+//! | Queue among the arguments of a `Process` that is not started | 1 | 0 | 0 | 0 |
 //! | `Process` | 2 | 0 | 0 | 0 |
 //! | The child itself | 1 | 0 | 0 | 0 |
 //! | `Pool` of 1 worker | 6 | 2 | 264 KiB | 12 KiB |
@@ -243,7 +274,7 @@
 //! its own. What each operation costs in time is in `bench/RESULTS.md`.
 //!
 //! With `ulimit -n 1024`, that is about a thousand values or queues, 500 processes
-//! or 300 workers. Many counters are better one `Array`.
+//! or 300 workers. For many counters, use one `Array`.
 //!
 //! # Limits
 //!
@@ -260,7 +291,7 @@
 //! | Under `ulimit -f`, shared memory may not be larger than the limit, nor the arguments or the result of a process, if they are larger than 32 KiB: those go [in a file](super::socket#where-large-messages-go). | [`Error::System`](super::Error::System) of `new`, `put` or `start`, [`Error::WorkerStart`](super::Error::WorkerStart) of a pool, `Error::Encode` of `join` for the result |
 //! | Results of pool tasks and messages of pipes need no file. | |
 //! | A thread locks a value or an array once at a time. | A panic that names the line of the second lock. |
-//! | A child uses its descriptors only: it does not close those that it has not opened. | Its result is lost, and it no longer ends with its parent. |
+//! | A child does not close descriptors that it has not opened. | Its result is lost, and it no longer ends with its parent. |
 //!
 //! # How to test with it
 //!
@@ -276,7 +307,7 @@
 //!
 //! # What Python has and this module has not
 //!
-//! What has the same name is not listed. `d` stands for a `Duration`.
+//! What has the same name here is not listed. `d` stands for a `Duration`.
 //!
 //! | Python's `multiprocessing` | Here |
 //! |---|---|
@@ -300,7 +331,7 @@
 //! | `freeze_support` | [`init`](super::init) |
 //! | `get_context`, `set_start_method`, `get_start_method`, `get_all_start_methods`, `set_executable`, `set_forkserver_preload` | the start method is always `spawn`, of the same executable |
 //! | `get_logger`, `log_to_stderr` | nothing is logged: what goes wrong is returned |
-//! | `reducer`, `allow_connection_pickling` | serde; handles are arguments |
+//! | `reducer`, `allow_connection_pickling` | serde; what processes share is passed as arguments |
 //! | `pool.ThreadPool`, `dummy` | `shared::concurrent::futures::ThreadPoolExecutor` |
 //! | **`Process`** | |
 //! | `kwargs=`, `group=` | `args` |

@@ -1,4 +1,6 @@
-//! Shared memory without a name: a sealed memfd that each process maps.
+//! Shared memory without a name: a sealed memfd that each process maps. A *memfd* is
+//! a file that exists only in memory; *sealed* means here that the kernel lets nobody
+//! make it shorter.
 //!
 //! A [`SharedMemory`] is a typed [`Header`] followed by plain bytes, the data.
 //! [`value`](super::value) uses the data as an array; [`ring`](super::ring), for
@@ -31,9 +33,9 @@ const PAGE_SIZE: u64 = 4096;
 /// The alignment of the data.
 pub(super) const DATA_ALIGN: usize = 16;
 
-/// The length of the file of a growable memory, where RLIMIT_FSIZE permits it.
-/// A hole in a file costs nothing, and a process that may not extend the file
-/// can then use a ring that has grown all the same.
+/// The length of the file of a growable memory, where RLIMIT_FSIZE permits it. What
+/// has not been written costs nothing. Because the file is so long from the start, a
+/// process that may not extend it can still use a ring that has grown.
 const GROWABLE_FILE_SIZE: u64 = 1 << 36;
 
 /// The typed part at the start of a [`SharedMemory`].
@@ -41,12 +43,12 @@ const GROWABLE_FILE_SIZE: u64 = 1 << 36;
 /// # Safety
 /// All zeroes must be a valid value. Every field that changes must be an atomic
 /// or a [`Mutex`](super::mutex::Mutex), because other processes change it at any
-/// time. `queue/raw.rs` says what else a new field needs, to be right after a
-/// death.
+/// time. `queue/raw.rs` says what else a new field needs, so that it is valid after
+/// a death.
 pub(super) unsafe trait Header: Sync {}
 
-/// What a memory is used for. It is stored in the memory, so that a descriptor
-/// that is received as another type than it was sent as is rejected.
+/// What a memory is used for. It is stored in the memory, so that a process rejects
+/// a descriptor that was sent as another type than it is received as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     Value,

@@ -54,7 +54,7 @@
 //!
 //! # When a process dies
 //!
-//! By a panic, by `exit`, or by a signal, SIGKILL included:
+//! Whether a process ends by a panic, by `exit` or by a signal, SIGKILL included:
 //!
 //! - Its [`join`](Process::join) returns how it died, as an [`Error`].
 //! - A lock that it held is poisoned for the next process that locks it, which
@@ -104,8 +104,9 @@
 // costs and limits, and a reading order of the files.
 pub mod guide;
 
-// The modules, in the order in which an argument meets them: from `process` down
-// to `spawn` and `socket`, and up again in `start`.
+// The modules of processes, in the order in which an argument meets them: from
+// `process` down to `spawn` and `socket` in the parent, and in `start` up again to
+// the target in the child.
 
 // The parent's handle on a process: from `Process::new` to `join`, step by step.
 mod process;
@@ -122,7 +123,7 @@ mod codec;
 // The bytes: a self-describing format for serde.
 mod format;
 
-// A child seen from its parent: start message, wait, exit status, signals.
+// A child, as its parent sees it: start message, wait, exit status, signals.
 mod child;
 
 // Runs this executable again, as `posix_spawn` does.
@@ -142,6 +143,8 @@ mod role;
 
 // What can go wrong.
 mod error;
+
+// The objects that processes share, and what they are made of.
 
 // Pipes: typed messages over a socket.
 mod connection;

@@ -14,7 +14,7 @@
 //! sets `poisoned`; the lock is never lost, and no waiter needs a time-out to
 //! notice a death.
 //!
-//! What the dead owner left half written is the business of the code above:
+//! What the dead owner left half written is up to the module above:
 //!
 //! - [`value`](super::value) cannot know what its data means, so it hands the
 //!   poison on to its caller, as [`std::sync::Mutex`] does.

@@ -23,9 +23,9 @@
 //!    all queues, values, arrays and connections among the arguments. An error
 //!    is kept for `start`, as Python raises it there.
 //! 2. `Builder::start` takes the message and the descriptors.
-//! 3. `Child::spawn` makes a pair of sockets. One end becomes the child's stdin;
-//!    an environment variable tells the child that it is one and which socket
-//!    that is.
+//! 3. `Child::spawn` makes a pair of sockets. One end becomes the child's stdin.
+//!    An environment variable tells the new process that it is a child, and by
+//!    which inode number it recognizes that socket.
 //! 4. `spawn` runs this executable again and returns the child's PID and its
 //!    pidfd, a descriptor that stands for this process even after the PID has
 //!    been given to another one.
@@ -56,8 +56,10 @@
 //! called exit(N)                none                Exited(N)    Error::Exited
 //! was killed                    none                Killed(N)    Error::Killed
 //! was killed after its report   the result          Killed(N)    Error::Killed
-//! ended, and other code         the result          Unknown      the result
-//!   collected its exit status   none                Unknown      Error::ExitUnknown
+//! reported, status lost*        the result          Unknown      the result
+//! did not report, status lost*  none                Unknown      Error::ExitUnknown
+//!
+//! * because other code in the parent collected the exit status
 //! ```
 //!
 //! # Why `join` waits for the end before it reads the report
@@ -65,8 +67,9 @@
 //! A process has succeeded only if it also *ends* well, so `join` must wait for
 //! the end in any case. Once the child has ended, there is nothing else to wait
 //! for: a report that is not there will not come. To wait for the report instead
-//! could take for ever, because a child that dies sends none, and its socket stays
-//! open if a copy that `fork` made of it lives on.
+//! could take for ever: a child that dies sends none, and if `fork` has made a copy
+//! of it that lives on, the copy holds the socket open, so no end of the stream
+//! comes either.
 //!
 //! This does not deadlock on a large result, because the child does not wait for
 //! its report to be read: a report that is too large for a packet is sent in a

@@ -22,9 +22,9 @@ use nix::errno::Errno;
 use super::error::{Error, system};
 use super::memory::{Header, SharedMemory};
 
-/// A frame is a number of this size, which has the length of the payload, the
-/// payload, and padding to a multiple of this size. So no number wraps around
-/// the end of a ring.
+/// The size of a frame's header. A frame is its header, which is a number with the
+/// length of the payload, the payload, and padding to a multiple of this size. So
+/// the end of a ring never splits a header.
 pub(super) const FRAME_HEADER: u64 = size_of::<u64>() as u64;
 
 /// How many bytes of a ring a frame with a payload of `len` bytes takes.

@@ -24,8 +24,8 @@ pub(super) enum Role {
     Parent,
     Child,
     /// A child that called `init` from a thread other than the main one, most
-    /// likely in one test of many. Its other threads run other tests, which are
-    /// none of its business.
+    /// likely in one test of many. Its other threads run other tests, which should
+    /// not run there.
     ChildAmongTests,
 }
 

@@ -8,8 +8,8 @@
 //!   them.
 //! - Its children start with the signals blocked that the starting thread blocks,
 //!   so that `terminate` might do nothing.
-//! - It returns a PID, and no pidfd on stable Rust. If the child had been reaped
-//!   by other code before a pidfd were opened, that might stand for another process.
+//! - It returns a PID, and no pidfd on stable Rust. If other code reaped the child
+//!   before a pidfd was opened, the PID, and so the pidfd, might be another process's.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

@@ -1,8 +1,27 @@
 //! The start of a child. [`init`] finds out that this process is a child, receives
 //! what it is to run, runs it, and reports how that ended.
 //!
-//! This module stands above all others, because a child may have to do what a
-//! [`process`](super::process) is started for or what a pool's worker is.
+//! This module stands above all others, because it runs both kinds of children:
+//! those of a [`process`](super::process), and the workers of a pool.
+//!
+//! # What a child does, function by function
+//!
+//! ```text
+//! main
+//!   init                     finds the environment variable
+//!     find_socket            checks that stdin is the parent's socket
+//!     run_child
+//!       prepare              makes /dev/null its stdin, receives the start message
+//!         die_with_parent    lets the kernel kill this process at the parent's death
+//!       run                  decodes the start message, and either
+//!         entry::run_entry       finds the entry; makes a failure of a panic
+//!           entry::run_target    decodes the arguments; encodes the result
+//!             Target::call       calls the target
+//!         report                 sends the result or the failure
+//!       or
+//!         pool::run_worker   runs the tasks of a pool until it is asked to exit
+//!       and then exits
+//! ```
 //!
 //! # How a child ends with its parent
 //!
@@ -19,21 +38,22 @@
 //!    *`find_socket` sees that the other end is closed, and the child exits.*
 //! 3. The child waits for the start message. *It receives the end of the stream
 //!    instead, and exits.*
-//! 4. The child has received the message. *Step 6 will see it, and the child exits.*
+//! 4. The child has received the message. *The look in step 6 finds the other end
+//!    closed, and the child exits.*
 //! 5. `die_with_parent` asks the kernel to send SIGKILL on the next event of the
 //!    socket. *The closing is that event, and the kernel kills the child.*
 //! 6. `die_with_parent` looks whether the other end was closed before step 5.
 //!    *As after step 5.*
 //! 7. The child runs its target, and reports. *As after step 5.*
 //!
-//! Any event would kill the child, not only the close: a message that arrives, and
-//! also that the parent reads, if the child has found the socket full. So the parent
-//! sends nothing after the start message, and reads the report only after the
-//! child's end.
+//! Not only the closing would kill the child, but any event of the socket: a message
+//! that arrives, or, if the child has found the socket full, room that the parent
+//! makes by reading. So the parent sends nothing after the start message, and reads
+//! the report only after the child's end.
 //!
 //! The children of a child end with it in the same way, one generation after the
-//! other. A pool's worker, whose tasks may close its socket, has a second tie to its
-//! parent, PR_SET_PDEATHSIG.
+//! other. A task of a pool may close the socket of its worker. A worker therefore
+//! also asks the kernel, by PR_SET_PDEATHSIG, for SIGKILL at its parent's death.
 //!
 //! The tests `when_the_parent_is_killed_every_descendant_is_gone_within_a_second`
 //! and `an_orphan_exits_without_a_message` show it.
@@ -70,10 +90,10 @@ use super::socket::Socket;
 /// Call this first in `main`, where Python has `if __name__ == '__main__':` or
 /// `freeze_support()`. In a child process it runs the target and never returns.
 ///
-/// In the parent it only records that it was called, without which no process can
-/// be started, because the child would run `main` and start a process in its turn.
-/// It costs one look into the environment. A test has no `main`: see
-/// [`init_tests`](super::init_tests).
+/// In the parent it only records that it was called. Before that no process can be
+/// started, because its child would run `main` as well and start a process in its
+/// turn, without end. It costs one look into the environment. A test has no `main`:
+/// see [`init_tests`](super::init_tests).
 ///
 /// A child knows what it is by the environment variable `SHARED_MULTIPROCESSING`,
 /// which names its parent and the socket that its parent has put on its stdin. The
@@ -221,8 +241,8 @@ fn run_child(socket: &Socket) -> ! {
     }
 }
 
-/// Receives the start message and its descriptors. Before that the process becomes
-/// what its target expects; after it, the process can no longer outlive its parent.
+/// Prepares the process for its target (environment, name, stdin), receives the
+/// start message and its descriptors, and ties the process's life to its parent's.
 fn prepare(socket: &Socket) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
     if is_single_threaded() {
         // SAFETY: there is no other thread that could read the environment.
@@ -240,8 +260,8 @@ fn prepare(socket: &Socket) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
     Ok((message, handles))
 }
 
-/// Receives a message. If there is none, the parent is gone, and nobody is left to
-/// tell.
+/// Receives a message. If there is none, the parent is gone, and this process exits
+/// without a message, because nobody is left to read one.
 fn receive(socket: &Socket, message: &mut Vec<u8>) -> Result<Vec<OwnedFd>, Error> {
     match socket.recv(message, None) {
         Err(Error::Eof) => std::process::exit(1),
@@ -249,8 +269,9 @@ fn receive(socket: &Socket, message: &mut Vec<u8>) -> Result<Vec<OwnedFd>, Error
     }
 }
 
-/// Receives the parent's stdout, if it has one. A child in a test starts without
-/// it, because its test harness has printed a report that is none of its output.
+/// Receives the parent's stdout, if it has one. In a test, a child starts with
+/// /dev/null instead, because the test harness in it prints lines such as `running 1
+/// test` before the target runs.
 fn receive_stdout(socket: &Socket) -> Result<(), Error> {
     let stdout = receive(socket, &mut Vec::new())?;
     // What the harness has printed goes where it belongs, to /dev/null.
@@ -295,7 +316,7 @@ fn die_with_parent(socket: &Socket) -> Result<(), Error> {
         checked(libc::fcntl(fd, 10 /* F_SETSIG */, libc::SIGKILL))?;
     }
     fcntl(socket, FcntlArg::F_SETFL(OFlag::O_ASYNC | OFlag::O_RDWR)).map_err(system("fcntl"))?;
-    // It may have been closed before that, which is no new event.
+    // If it was closed before these calls, that is no event any more.
     exit_if_orphaned(socket)
 }
 

@@ -1,6 +1,6 @@
 //! A mutex between threads that can be waited for until a deadline, which std's
-//! cannot. [`socket`](super::socket) uses it; nothing of this crate is below it
-//! but the waiting.
+//! cannot. [`socket`](super::socket) uses it; below it is only
+//! [`wait`](super::wait).
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,8 @@ pub(super) struct TimedMutex<T> {
 struct State<T> {
     /// `None` while a thread has it.
     value: Option<T>,
-    /// How many threads wait, because to notify is a system call.
+    /// How many threads wait. If none does, the system call that would wake one is
+    /// saved.
     waiting: usize,
 }
 
@@ -57,7 +58,7 @@ impl<T> TimedMutex<T> {
         }
     }
 
-    /// What `look` finds in the value; `None` if a thread has it.
+    /// Returns what `look` returns for the value, or `None` if a thread has it.
     pub(super) fn look<R>(&self, look: impl FnOnce(&T) -> Option<R>) -> Option<R> {
         self.state().value.as_ref().and_then(look)
     }

@@ -33,10 +33,10 @@ pub(super) fn time_left(deadline: Instant) -> Duration {
 
 /// Spins for about 5 us until `ready` returns true; returns whether it did.
 ///
-/// A peer that is busy for only a moment is met this way without a system call.
-/// The spin is not longer because on a single CPU it keeps the peer from
-/// running. It does not yield, because a thread that yields goes to the back of
-/// the run queue, whereas one that sleeps is woken at once.
+/// This saves a system call if the peer needs only a moment. The spin is not
+/// longer, because on a single CPU it keeps the peer from running. It does not yield,
+/// because a thread that yields goes to the back of the run queue, whereas one that
+/// sleeps is woken at once.
 pub(super) fn spin(mut ready: impl FnMut() -> bool) -> bool {
     const SPIN: Duration = Duration::from_micros(5);
     let start = Instant::now();

@@ -712,7 +712,7 @@ fn every_object_costs_what_the_guide_says() {
             cost(|| (value.clone(), queue.clone(), ends.clone())),
         ),
         (
-            "Argument of a `Process` not started: a queue",
+            "Queue among the arguments of a `Process` that is not started",
             cost(prepared),
         ),
         ("`Process`", process),

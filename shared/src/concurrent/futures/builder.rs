@@ -6,7 +6,8 @@ use super::pool::{Initializer, Pool, Spawned};
 use crate::sync::Arc;
 use crate::sync::thread::{self, Scope};
 use std::fmt;
-// Std's own, under a model checker too: they do nothing but make names unique.
+// These are std's even when a model checker replaces `sync`: they only make names
+// unique.
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 impl ThreadPoolExecutor<'static> {

@@ -32,8 +32,8 @@ pub enum Error {
 }
 
 /// The payload of a panic. Its `Display` shows the message.
-// Std's own mutex, under a model checker too: it only makes the type `Sync`,
-// and no thread ever waits for it.
+// The mutex is std's even when a model checker replaces `sync`: it only makes the
+// type `Sync`, and no thread ever waits for it.
 pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
 
 impl Panic {
@@ -80,7 +80,8 @@ pub(super) fn catch_and_ignore(function: impl FnOnce()) -> bool {
     false
 }
 
-/// Panics with the error of a call, in an iterator that cannot yield its result.
+/// Ends an iterator whose next call has no result: resumes the panic of the call, or
+/// panics with the error's message.
 #[track_caller]
 pub(super) fn resume(error: Error) -> ! {
     match error {

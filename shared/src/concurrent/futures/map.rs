@@ -83,8 +83,9 @@ struct Batch<F, T, R> {
 
 /// The calls of a `map` that have not started.
 struct Rest<F, T> {
-    /// Taken together with the last item, so that the last thread that calls
-    /// the function drops it, while that thread still counts as busy.
+    /// Taken together with the last item. So no copy is left here when the last
+    /// thread has called the function, and that thread drops it while it still counts
+    /// as busy.
     function: Option<Arc<F>>,
     /// If `n` items remain, they belong to the last `n` slots.
     items: vec::IntoIter<T>,

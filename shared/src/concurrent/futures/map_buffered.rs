@@ -123,7 +123,8 @@ where
         if more {
             self.items = Some(items);
         }
-        // An error waits its turn, so that `next` yields the results before it.
+        // An error is put behind the futures of earlier items, so that `next` yields
+        // their results first.
         let future = submitted.unwrap_or_else(Future::failed);
         self.futures.push_back(future);
         more

@@ -42,7 +42,7 @@ impl Drop for Busy<'_> {
 /// What the executor and its threads share.
 pub(super) struct Pool<'scope> {
     queue: Mutex<Queue<'scope>>,
-    /// Wakes parked threads.
+    /// Wakes *parked* threads: those that sleep until there is a job.
     work: Condvar,
     /// The number of threads without a job. It is not part of `queue`, because
     /// a thread adds itself while it has a slot locked. The lock of the slot
@@ -74,7 +74,7 @@ pub(super) type Spawn<'scope> =
 #[derive(Default)]
 struct Queue<'scope> {
     jobs: VecDeque<Arc<dyn Job + 'scope>>,
-    /// The maps. One may still have items when none of its jobs is in `jobs`.
+    /// The jobs of `map`. One may still have items when it is no longer in `jobs`.
     batches: Vec<Weak<dyn Job + 'scope>>,
     /// The threads, in the order in which they were started.
     workers: Vec<ThreadId>,

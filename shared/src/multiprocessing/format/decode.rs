@@ -127,8 +127,8 @@ impl<'de> Decoder<'de> {
         }
     }
 
-    /// Reads the tag of a value that is not wanted as an option. If it was written
-    /// as an option, what it contains counts, as in JSON.
+    /// Reads the tag of a value, for a type that is not an option. If the value was
+    /// written as an option, the tag of what it contains is returned, as in JSON.
     #[inline]
     fn plain_tag(&mut self) -> Result<u8, Fault> {
         match self.tag()? {

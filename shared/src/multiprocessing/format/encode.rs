@@ -12,11 +12,11 @@ thread_local! {
     static NAMES: Cell<Vec<&'static str>> = const { Cell::new(Vec::new()) };
 }
 
-/// How many values with items, fields or a variant may contain one another, and
-/// how many options and newtypes, which are counted apart: a list of boxed structs
-/// has one of each for every item. To encode or decode each level takes stack, of
-/// which the reader may have less than the writer, and to overflow it would end the
-/// process.
+/// How deep values may be nested: so many values with items, fields or a variant
+/// inside one another, and so many options and newtypes. The two are counted apart,
+/// because a linked list of boxed structs has one of each for every item. Each level
+/// takes stack while it is encoded or decoded. An overflow of the stack would end
+/// the process, and the reader may have a smaller stack than the writer.
 const MAX_DEPTH: u16 = 512;
 
 /// Writes a stream of values.
@@ -91,7 +91,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Gives each number of the current run the tag that it did without until now.
+    /// Inserts a tag before each number of the current run, which had none.
     #[cold]
     fn mix(&mut self) {
         if self.run != EMPTY {

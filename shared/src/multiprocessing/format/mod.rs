@@ -80,7 +80,7 @@ impl de::Error for Fault {
 
 // Tags.
 
-/// As a run: every value has a tag of its own.
+/// In place of the tag of a run: every value has a tag of its own.
 const MIXED: u8 = 0;
 const BOOL: u8 = 1;
 const CHAR: u8 = 2;
@@ -106,7 +106,7 @@ const MAP: u8 = 21;
 const STRUCT: u8 = 22;
 const UNIT_VARIANT: u8 = 23;
 const VARIANT: u8 = 24;
-/// As a run that is being written: it has no value yet.
+/// In place of the tag of a run that is being written: it has no value yet.
 const EMPTY: u8 = 255;
 
 /// The size of a number with this tag, in bytes.

@@ -54,17 +54,20 @@
 //!    all later tasks to other workers
 //!    (`a_worker_killed_while_idle_fails_no_task`).
 //! 2. It claims the task, or skips it if the pool has taken it back. `claimed` is
-//!    `n + 1`, so `n` fails with how the worker ended, and the pool gives all later
-//!    tasks to other workers (`a_task_killed_by_sigkill_fails_alone`).
-//! 3. It runs the task. The same is left (`all_workers_killed_at_once_are_replaced`).
+//!    `n + 1`, so `n` fails with an error that says how the worker ended, and the
+//!    pool gives all later tasks to other workers
+//!    (`a_task_killed_by_sigkill_fails_alone`).
+//! 3. It runs the task. The same as after step 2
+//!    (`all_workers_killed_at_once_are_replaced`).
 //! 4. It writes the result. The pool reads results before it looks at `claimed`, so
 //!    `n` succeeds. A result written in part is dropped, and `n` fails.
-//! 5. It wakes the pool. The same is left.
+//! 5. It wakes the pool. The same as after step 4.
 //!
 //! Two models of this file in `tests/memory_model` try the orders in which the two
-//! sides can take their steps, with up to two preemptions: in `a_worker_killed_at_any_step_loses_at_most_one_task` the worker dies at
-//! each step, and `a_task_taken_back_is_not_run_by_the_worker` shows that a task
-//! never belongs to both sides. `tests/stress` kills real workers at random.
+//! sides can take their steps, with up to two preemptions. In
+//! `a_worker_killed_at_any_step_loses_at_most_one_task` the worker dies at each step,
+//! and `a_task_taken_back_is_not_run_by_the_worker` shows that a task never belongs
+//! to both sides. `tests/stress` kills real workers at random.
 //!
 //! # Going to sleep and waking up
 //!

@@ -10,8 +10,8 @@ use nix::libc;
 /// How many times `fork` made a copy, from the first process to this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Tells the process that called [`current`](Self::current) from its copies. The
-/// process ID would do so too, but to ask for it is a system call, which takes
+/// Distinguishes the process that called [`current`](Self::current) from its copies.
+/// The process ID would do so too, but to ask for it is a system call, which takes
 /// longer than a small task.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct ForkGeneration(u32);

@@ -41,9 +41,9 @@ pub(super) struct WorkerHandle {
     pub(super) is_retiring: bool,
     /// The watcher has seen it end, and it is to be reaped.
     pub(super) has_ended: bool,
-    /// What the last check expected of it.
+    /// What it had to do next when it was last checked.
     expected: Option<Expected>,
-    /// It did not do it until the next check, so it seems to be stopped.
+    /// It had not done that by the next check, so it seems to be stopped.
     pub(super) is_stuck: bool,
 }
 
@@ -53,7 +53,8 @@ enum Unsent {
     Nothing,
     /// The bytes of the last task from this one on.
     TaskFrom(usize),
-    /// An empty last frame, because the task was taken back half-sent.
+    /// An empty last frame, because the task was taken back when a part of it had
+    /// been sent.
     LastFrame,
 }
 
@@ -61,8 +62,7 @@ enum Unsent {
 #[derive(Default)]
 struct PartialOutcome {
     bytes: Vec<u8>,
-    /// The size of what has come, which is more than there are `bytes` if there
-    /// was no memory for them.
+    /// How many bytes have come. `bytes` has fewer if there was no memory for them.
     size: usize,
 }
 

@@ -1,6 +1,6 @@
-//! What all threads of the parent share of a pool: its [`State`] under a lock,
-//! and what wakes those that wait. The [`Pool`](super::Pool), its results and
-//! its [`manager`](super::manager) each hold it.
+//! What the parent's threads share of a pool: its [`State`] under a lock, and what
+//! wakes threads that wait. The [`Pool`](super::Pool), its results and its
+//! [`manager`](super::manager) each have an `Arc` of it.
 //!
 //! # Who receives the results
 //!

@@ -83,7 +83,7 @@ impl Cause {
 }
 
 impl Job {
-    /// Encodes the arguments of one call of the target for each of `args`. From
+    /// Encodes the arguments of the calls, of which `args` has one tuple each. Given
     /// the number of calls, `chunk` returns how many of them make one task.
     pub(super) fn new<F, Args, Passing>(
         _target: F,

@@ -1,5 +1,5 @@
 //! The manager, a thread of each pool: it starts workers and reaps them, and
-//! receives results when no thread that waits for them does.
+//! receives results when no thread that waits for one receives them itself.
 
 use std::sync::Arc;
 use std::thread;
@@ -88,8 +88,8 @@ fn start_workers(pool: &PoolInner) {
 /// Returns whether nothing happened until then; `was_quiet` is what the last call
 /// returned.
 fn sleep(pool: &PoolInner, was_quiet: bool) -> bool {
-    // Read before the look for work, so that whatever comes after the look ends
-    // the sleep.
+    // Read before the look for work, so that work that comes after the look ends the
+    // sleep.
     let count = pool.alarm.count();
     let mut state = pool.lock();
     // A thread that polls takes care of the results.
@@ -111,7 +111,7 @@ fn sleep(pool: &PoolInner, was_quiet: bool) -> bool {
     is_past(until)
 }
 
-/// Adds to an error for want of descriptors which limit it is.
+/// If the error is a lack of descriptors, makes it name the limit to be raised.
 pub(super) fn name_limit(error: Error) -> Error {
     match error {
         Error::System { source, .. } if source.raw_os_error() == Some(libc::EMFILE) => {

@@ -1,5 +1,8 @@
-//! A pool of worker processes. This chapter says which way a task takes, what
-//! happens when a worker dies, what a pool costs, and which lock guards what.
+//! A pool of worker processes. This page says which way a task takes, what happens
+//! when a worker dies, what a pool costs, and which lock guards what.
+//!
+//! One call of a method of `Pool` is a *job*. It is cut into *tasks*, which the pool
+//! gives to its *workers*; a task is one or more calls of the target.
 //!
 //! # The modules, in the order in which a task meets them
 //!
@@ -14,10 +17,11 @@
 //! - [`worker`] is the worker process.
 //! - [`result`] has [`AsyncResult`] and [`Imap`], on which the caller waits.
 //!
-//! Beside this way stand [`manager`], which starts and reaps workers, [`watcher`],
-//! which notices their deaths, [`alarm`], which wakes the manager, and [`fork`],
-//! which tells a process from its copies. Each module imports only from those that
-//! stand below it here:
+//! The other modules are [`manager`], a thread that starts workers and reaps those
+//! that have ended (collects their exit status, as Unix requires), [`watcher`], a
+//! thread that notices their deaths, [`alarm`], which wakes the manager, and
+//! [`fork`], which distinguishes a process from its copies. Each module imports only
+//! from those that stand below it here:
 //!
 //! ```text
 //! mod
@@ -62,17 +66,18 @@
 //!    death to the error (`fails_alone` in `tests/multiprocessing/pool.rs`).
 //! 2. The [`manager`] receives what the worker had answered, so its finished
 //!    tasks succeed.
-//! 3. It reaps the process. The task that the worker had claimed fails with how
-//!    the process ended, as [`Error::Killed`] for a signal; the tasks that it had
-//!    not claimed go to other workers. At most one task fails. What a death after
-//!    each step of the worker leaves stands in [`channel`].
+//! 3. It reaps the process. The task that the worker had claimed fails with an
+//!    error that says how the process ended, [`Error::Killed`] for a signal; the
+//!    tasks that it had not claimed go to other workers. At most one task fails.
+//!    [`channel`] says what a death after each step of the worker leaves.
 //! 4. It starts another worker. If more than eight in a row end before they are
 //!    ready, the pool fails with [`Error::WorkerStart`].
 //!
 //! A worker that is stopped, by SIGSTOP or a debugger, does not end, and no event
-//! announces it. A check every 100 ms takes its tasks back if it has not begun
-//! one since the last check (`a_task_goes_to_another_worker_if_its_worker_is_stopped`).
-//! The task that it is running is waited for.
+//! announces it. A check every 100 ms takes its tasks back if it could have begun one
+//! since the last check and has not
+//! (`a_task_goes_to_another_worker_if_its_worker_is_stopped`). The task that it is
+//! running is waited for.
 //!
 //! # Costs
 //!

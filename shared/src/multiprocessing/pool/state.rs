@@ -144,8 +144,8 @@ impl State {
         any
     }
 
-    /// Lets results wake the pool. Returns whether it may sleep: not if there is
-    /// something to do already, for which nothing would wake it.
+    /// Makes results wake the pool, and returns whether it may sleep. It may not if
+    /// there is something to do already, because nothing will wake it for that.
     pub(super) fn fall_asleep(&self) -> bool {
         self.set_asleep(true);
         self.cause().is_some() || !self.workers.iter().any(WorkerHandle::has_work_for_pool)
@@ -263,7 +263,8 @@ impl State {
         any
     }
 
-    /// Whether a worker is to be started or reaped, which was tried in vain.
+    /// Whether a worker could not be started or reaped, so that the manager has to
+    /// try again.
     pub(super) fn needs_retry(&self) -> bool {
         self.lacks_workers() || self.workers.iter().any(|worker| worker.has_ended)
     }

@@ -34,10 +34,10 @@ pub(in crate::multiprocessing) fn run_worker(
     mut handles: Vec<OwnedFd>,
 ) -> Result<(), Error> {
     handle_interrupts();
-    // The socket to the parent ends this process with its parent, until a task
-    // closes all descriptors. This works without any. The kernel sends the
-    // signal when the thread ends that started this process: the pool's
-    // manager, which outlives its workers.
+    // The socket to the parent ends this process with its parent, but no longer
+    // after a task has closed all descriptors. This signal needs no descriptor. The
+    // kernel sends it when the thread ends that started this process. That is the
+    // pool's manager, which outlives its workers.
     set_pdeathsig(Signal::SIGKILL).map_err(system("prctl(PR_SET_PDEATHSIG)"))?;
     let generation = ForkGeneration::current();
     let missing = || Error::Corrupt("start message: descriptors are missing".into());

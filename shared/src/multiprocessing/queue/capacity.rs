@@ -1,8 +1,9 @@
 //! How the ring of a queue becomes larger and smaller, and how memory returns to
 //! the system.
 //!
-//! A producer whose frame does not fit doubles the capacity. Returning memory has
-//! two rules, because neither covers the other:
+//! A producer whose frame does not fit makes the ring larger: to the least power of
+//! two in which the live bytes and the frame fit. Memory is returned by two rules,
+//! because neither of them covers the case of the other:
 //!
 //! - A large ring that is nearly empty is made smaller, because traffic runs
 //!   through all of a ring, and so keeps all its pages allocated.
@@ -88,8 +89,8 @@ impl RawQueue {
         Ok(capacity)
     }
 
-    /// Returns memory to the system, if a rule says so, after the head has
-    /// advanced from `before` to `head`. `guard` is the consumers'.
+    /// Returns memory to the system, if one of the module's two rules applies, after
+    /// the head has advanced from `before` to `head`. `guard` is the consumers'.
     pub(super) fn release_memory(&self, guard: &mut SideGuard<'_>, before: u64, head: u64) {
         let producers = &self.header().producers;
         let capacity = self.header().capacity.load(Relaxed);
@@ -127,9 +128,9 @@ impl RawQueue {
         unsafe { release_pages(&self.memory, capacity, tail, capacity - (tail - head)) };
     }
 
-    /// Returns whether many bytes have been got since an item was put, as far as
-    /// the steps of [`release_memory`](Self::release_memory) show. Under the
-    /// consumers' lock.
+    /// Returns whether [`DRAIN_MIN`] bytes have been got since the last item was put.
+    /// It notices a new item only when it is called, once per [`RELEASE_STEP`]. Under
+    /// the consumers' lock.
     fn is_draining(&self, head: u64, tail: u64) -> bool {
         let header = self.header();
         if header.drain_tail.load(Relaxed) != tail {
@@ -162,9 +163,9 @@ impl RawQueue {
     }
 }
 
-/// The capacity to which a ring should be made smaller: the least one of which
-/// the live bytes fill no more than half and in which they do not wrap around,
-/// but at least [`SHRINK_ABOVE`].
+/// The capacity to which a ring should be made smaller. It is halved as long as the
+/// live bytes fill no more than half of the smaller ring and do not wrap around in
+/// it, but not below [`SHRINK_ABOVE`].
 fn shrunk(capacity: u64, live: Range<u64>) -> u64 {
     let mut capacity = capacity;
     while capacity > SHRINK_ABOVE

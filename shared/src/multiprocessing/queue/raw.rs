@@ -4,7 +4,11 @@
 //! `transfer.rs`, above, puts and gets items; `capacity.rs`, in between, makes the
 //! ring larger and smaller. Below are the bytes of the ring
 //! ([`ring`](crate::multiprocessing::ring)), the robust mutexes and the futexes.
-//! This is the guide to all of them.
+//! This page explains all of them.
+//!
+//! A *side* is all producers of a queue or all its consumers. It *advances* when one
+//! of them publishes that it has put or got an item. *Live* bytes of the ring are
+//! those of items that have been put and not got.
 //!
 //! # Layout
 //!
@@ -49,8 +53,8 @@
 //!
 //! # Publication
 //!
-//! Invariant: `count`, and the one of the two `positions` that has the parity of
-//! `count`, belong together; both are as after a whole number of items.
+//! Invariant: `count` and `positions[count % 2]` always belong together, and are as
+//! after a whole number of items.
 //!
 //! The steps of `put` and `get`, and what a death after each of them leaves:
 //!
@@ -60,10 +64,10 @@
 //! 3. `put` writes the frame behind the tail, and `get` copies the item. The next
 //!    `put` overwrites the frame; the next `get` gets the item.
 //! 4. It wakes waiters, as described below. They find no change and sleep again.
-//! 5. It stores its new position in the slot of the other parity. No one reads
-//!    that slot, so the same is left.
-//! 6. It adds 1 to `count`, which publishes both. What `put` wrote is in the queue,
-//!    whole; what `get` copied was got, and is lost with the process.
+//! 5. It stores its new position in the slot that `count` does not select. Nobody
+//!    reads that slot, so nothing has changed for the others.
+//! 6. It adds 1 to `count`, which publishes both. The item of a `put` is in the queue
+//!    from here on. That of a `get` is not any more, and is lost with the process.
 //! 7. `get` returns memory to the system, if there is much: see `capacity.rs`.
 //! 8. It releases the lock. The call is complete.
 //!
@@ -77,41 +81,44 @@
 //! store, and `no_call_waits_long_for_a_stopped_*` stop it there. The tests
 //! `a_producer_killed_at_any_step_*` and `a_consumer_killed_at_any_step_*` in
 //! `tests/memory_model/queue.rs` kill it in each order of the steps that has at
-//! most two preemptions, with each value that the memory model lets a load return.
+//! most two preemptions (a preemption takes the CPU from a thread that could have
+//! gone on), with each value that the memory model lets a load return.
 //!
 //! # Wake-up
 //!
 //! A consumer of an empty queue waits for the producers' side to advance, and a
-//! producer of a full queue for the consumers' side. `waiters` of the side that
-//! has to advance is 0 if no thread waits, 1 if one does, and 2 while they are
-//! being woken.
+//! producer of a full queue for the consumers' side. To do so, it takes the lock of
+//! *that* side, not of its own. `waiters` of the side that has to advance is 0 if no
+//! thread waits, 1 if one does, and 2 while they are being woken.
 //!
 //! Invariant: a thread sleeps only if it has stored 1 under the lock of the side
 //! that has to advance, after it saw there that it has to wait; so the next
 //! advance of that side, which holds the same lock, finds `waiters` not 0 and wakes
 //! all that sleep.
 //!
-//! The steps of a thread that has to wait:
+//! The steps of a thread that has to wait, and what its death after each leaves:
 //!
 //! 1. It spins for a moment, without a lock. Its death leaves nothing.
 //! 2. It takes the lock of the side that has to advance, and checks again. The
 //!    next owner gets the lock.
 //! 3. It stores 1 in `waiters`. The next advance makes a system call in vain.
-//! 4. It releases the lock. The same is left.
-//! 5. It sleeps while `waiters` is 1. The same is left: because all are woken, no
-//!    other thread depends on this one.
+//! 4. It releases the lock. The same as after step 3.
+//! 5. It sleeps while `waiters` is 1. The same as after step 3. An advance wakes all
+//!    that sleep, so no other thread depends on this one.
 //! 6. It starts its call anew.
 //!
-//! The steps of a thread that advances, with the lock of its side:
+//! The steps of a thread that advances, with the lock of its side, and what its death
+//! after each leaves:
 //!
 //! 1. It reads `waiters`, and goes to step 5 if that is 0.
 //! 2. It stores 2, because a thread between steps 4 and 5 above must not fall asleep
 //!    any more. The 2 makes the next advance wake again, if this thread dies now;
 //!    a 0 would let the sleepers sleep for ever.
 //! 3. It wakes all. They find nothing, block on the lock, get it from the dead
-//!    owner, store 1 again and sleep.
-//! 4. It stores 0. The same is left.
-//! 5. It publishes, and releases the lock. The woken find what they wait for.
+//!    owner, find nothing again, store 1 and sleep.
+//! 4. It stores 0. The same as after step 3.
+//! 5. It publishes, and releases the lock. The threads that were woken find what they
+//!    wait for.
 //!
 //! Waking comes before publishing. In the other order, a process that dies in
 //! between leaves an item in the queue and a consumer asleep. A thread that is
@@ -139,7 +146,7 @@
 //!    last store makes readers look there.
 //! 4. What follows from other fields is not stored. (The number of items is the
 //!    difference of the counts.)
-//! 5. Whoever sleeps until the field changes is woken before the change is
+//! 5. A thread that sleeps until the field changes is woken before the change is
 //!    published, under the lock under which it decided to sleep.
 //! 6. `kill_points.rs` and `tests/memory_model` get a case for each operation.
 //!
@@ -170,8 +177,9 @@ const INITIAL_CAPACITY: usize = 1 << 16;
 /// [`INITIAL_CAPACITY`]. With the header it fits in a page.
 const MIN_CAPACITY: usize = 1 << 11;
 
-/// How long a call that does not wait gives the owner of a lock to release it.
-/// An owner needs that long only if it does not run.
+/// How long `try_put` and `try_get` wait for a lock, although they do not wait for
+/// room or for an item. An owner holds it for longer only if the system does not let
+/// it run, for example because it was stopped.
 const TRY_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What a call does if it cannot proceed: fail, or wait until a deadline.
@@ -200,8 +208,9 @@ pub(super) struct QueueHeader {
     pub(super) capacity: AtomicU64,
     /// The most items that the queue may hold; 0 means no limit.
     maxsize: AtomicU64,
-    /// The tail when it was last looked at to see whether a backlog is being
-    /// drained, and the head when that tail was first seen.
+    /// How far a backlog has been drained: the tail at the last check, and the head
+    /// at the first check that found this tail. Between that head and the present
+    /// one, items were got and none was put.
     pub(super) drain_tail: AtomicU64,
     pub(super) drain_start: AtomicU64,
 }
@@ -421,7 +430,8 @@ impl RawQueue {
             let got = consumers.count.load(Acquire);
             let put = producers.count.load(Acquire);
             // Both counts belong to one moment only if the first has not
-            // changed. Else items that were put and got in between would count.
+            // changed. Otherwise items that were put and got in between would be
+            // counted as still there.
             if consumers.count.load(Relaxed) == got {
                 return put.saturating_sub(got);
             }
