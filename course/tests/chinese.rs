@@ -104,6 +104,7 @@ const LATIN: &[&str] = &[
     "URL",
     "PEP",
     "C",
+    "Java",
     "JavaScript",
     "KiB",
     "MiB",

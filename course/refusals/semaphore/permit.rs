@@ -1,6 +1,6 @@
 // line 20: error[E0597]
 // en: The permit refers to the semaphore of `main`, to which it goes back. In Python `acquire` returns no permit, and any task may `release`. Here `acquire_owned` gives a permit that keeps an `Arc` of the semaphore.
-// zh: 许可里有对 `main` 的信号量的引用，用完要还回去。Python 的 `acquire` 不给出任何东西，哪个任务都可以 `release`。这里的 `acquire_owned` 给出的许可自带一个 `Arc`。
+// zh: 许可里有对 `main` 的信号量的引用，用完要还回去。Python 的 `acquire` 不给出任何东西，哪个任务都可以调用 `release`。这里的 `acquire_owned` 给出的许可自带一个 `Arc`。
 
 use futures::future::try_join_all;
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 // line 12: error[E0599]
 // en: Python counts a `release` without an `acquire`: after each, one more task runs at a time. Here only a permit goes back, when it is dropped, and only once.
-// zh: 没人 `acquire` 过，Python 也照样给 `release` 计数：每多还一次，就多一个任务同时运行。这里只有许可能还，丢弃时还，而且只还一次。
+// zh: 没有调用过 `acquire`，Python 也照样给 `release` 计数：每多还一次，就多一个任务同时运行。这里只有许可能还，丢弃时还，而且只还一次。
 
 use futures::future::try_join_all;
 use std::{sync::Arc, time::Duration};
