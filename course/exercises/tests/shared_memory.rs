@@ -57,17 +57,19 @@ fn no_booking_is_lost_under_pressure() {
         for _ in 0..300 {
             let stock = Array::new([0, 0]).unwrap();
             thread::scope(|scope| {
-                // All threads wait for the lock before the first one gets it.
+                // The threads begin to wait for the lock, and none gets it yet.
                 let held = stock.lock().unwrap();
                 for _ in 0..8 {
-                    scope.spawn(|| book(&stock, 0, 1));
+                    // Enough for another thread to come in between even where
+                    // they hardly ever run at the same time.
+                    scope.spawn(|| (0..20).for_each(|_| book(&stock, 0, 1)));
                 }
                 thread::yield_now();
                 drop(held);
             });
             assert_eq!(
                 stock.to_vec(),
-                [8, 8],
+                [160, 160],
                 "a booking was lost: hold the lock from the read to the write"
             );
         }
