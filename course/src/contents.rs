@@ -21,6 +21,11 @@ impl Group {
     }
 }
 
+/// The names of all pages, in the order of the contents.
+pub fn listed() -> impl Iterator<Item = &'static str> {
+    CONTENTS.iter().flat_map(|group| group.pages).copied()
+}
+
 /// All pages in reading order.
 pub const CONTENTS: [Group; 5] = [
     Group {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use crate::colour::escape;
-use crate::contents::CONTENTS;
+use crate::contents::{self, CONTENTS};
 use crate::labels::Labels;
 use crate::page::{self, Directive, Page};
 use crate::tables::Names;
@@ -75,11 +75,7 @@ fn file(path: impl Into<String>, text: impl Into<String>) -> File {
 /// A page that is not of the form, or that the table of contents lacks.
 pub fn pages() -> Result<Vec<Page>> {
     let written = page::names()?;
-    let listed: Vec<&str> = CONTENTS
-        .iter()
-        .flat_map(|group| group.pages)
-        .copied()
-        .collect();
+    let listed: Vec<&str> = contents::listed().collect();
     for name in &written {
         ensure!(
             listed.contains(&name.as_str()),

@@ -9,11 +9,10 @@ use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use course::contents::CONTENTS;
 use course::page::{Directive, Page};
 use course::programs::{self, Program};
 use course::tables::{Name, Names};
-use course::{Both, markdown, root};
+use course::{Both, contents, markdown, root};
 use tests::Suite;
 
 const MODULES: [&str; 5] = [
@@ -153,11 +152,7 @@ fn each_text_is_short() {
 }
 
 fn each_page_is_listed() {
-    let listed: BTreeSet<&str> = CONTENTS
-        .iter()
-        .flat_map(|group| group.pages)
-        .copied()
-        .collect();
+    let listed: BTreeSet<&str> = contents::listed().collect();
     let mut wrong = Vec::new();
     for row in rows() {
         if let Some(page) = &row.page

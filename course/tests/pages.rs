@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use course::contents::{CONTENTS, QUESTIONS};
+use course::contents::{self, QUESTIONS};
 use course::example::Example;
 use course::page::{Directive, Kind, Page, Part, Section};
 use course::{lock, markdown, page, root, site};
@@ -280,11 +280,7 @@ fn numbers(text: &str) -> Vec<String> {
 
 #[test]
 fn each_page_that_is_to_be_read_first_is_there() {
-    let listed: Vec<&str> = CONTENTS
-        .iter()
-        .flat_map(|group| group.pages)
-        .copied()
-        .collect();
+    let listed: Vec<&str> = contents::listed().collect();
     for page in pages() {
         for name in &page.read_first {
             assert!(listed.contains(&name.as_str()), "{}: {name}", page.name);
@@ -375,10 +371,7 @@ fn the_site_can_be_built() {
 #[test]
 fn each_page_of_the_contents_is_written() {
     let written = page::names().unwrap();
-    let missing: Vec<&str> = CONTENTS
-        .iter()
-        .flat_map(|group| group.pages)
-        .copied()
+    let missing: Vec<&str> = contents::listed()
         .filter(|name| !written.iter().any(|page| page == name))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
