@@ -65,18 +65,6 @@ pub fn get(page: &str, name: &str) -> Result<Refusal> {
     })
 }
 
-/// Each refusal as its page and its name, in alphabetical order.
-///
-/// # Errors
-///
-/// One of them cannot be read.
-pub fn all() -> Result<Vec<(String, String)>> {
-    let refusals = read()?.into_iter();
-    Ok(refusals
-        .map(|refusal| (refusal.page, refusal.name))
-        .collect())
-}
-
 /// All refusals, in alphabetical order.
 ///
 /// # Errors

@@ -15,8 +15,8 @@ fn each_refusal_and_each_error_of_a_mistake_is_listed_once() {
         .map(|entry| (entry.page, entry.anchor))
         .collect();
     anchors.sort();
-    let refused = refusals::all().unwrap().into_iter();
-    let refused = refused.map(|(page, name)| (page, format!("refusal-{name}")));
+    let refused = refusals::read().unwrap().into_iter();
+    let refused = refused.map(|refusal| (refusal.page, format!("refusal-{}", refusal.name)));
     let failed = mistakes::read().unwrap().into_iter();
     let failed = failed.filter(|mistake| mistake.words.is_some());
     let failed = failed.map(|mistake| (mistake.page, format!("mistake-{}", mistake.name)));
