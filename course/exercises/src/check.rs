@@ -6,14 +6,16 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use shared::multiprocessing::Error;
 
@@ -81,6 +83,65 @@ where
             result.unwrap_or_else(|_| panic!("{message}"))
         })
     })
+}
+
+/// How often and how long [`interrupt`] interrupts at most.
+const INTERRUPTIONS: u32 = 1000;
+const INTERRUPTION_LIMIT: Duration = Duration::from_secs(3);
+
+/// Calls `work` again and again in one thread, and interrupts it a thousand
+/// times, wherever it is, to call `other` in another thread.
+///
+/// A lock that is released too early does harm only if another thread comes in
+/// just then. So both threads run on one processor, which the kernel gives to
+/// the other thread each time it has slept for a moment. A place where `work`
+/// spends a tenth of its time is met once in ten times. On two processors each
+/// thread would wait for the other at every lock, perhaps always at the same one.
+///
+/// # Panics
+///
+/// Panics as `work` and `other` do.
+pub fn interrupt(work: impl Fn() + Sync, other: impl Fn() + Sync) {
+    let ended = AtomicBool::new(false);
+    let work = || {
+        while !ended.load(Ordering::Relaxed) {
+            work();
+        }
+    };
+    let other = || {
+        let start = Instant::now();
+        for _ in 0..INTERRUPTIONS {
+            if ended.load(Ordering::Relaxed) || start.elapsed() > INTERRUPTION_LIMIT {
+                break;
+            }
+            thread::sleep(Duration::from_micros(50));
+            other();
+        }
+    };
+    // When one of them ends or panics, the other one has to end as well.
+    let run = |repeat: &dyn Fn()| {
+        stay_on_one_processor();
+        let result = catch_unwind(AssertUnwindSafe(repeat));
+        ended.store(true, Ordering::Relaxed);
+        result
+    };
+    let results = thread::scope(|scope| {
+        let threads = [scope.spawn(|| run(&work)), scope.spawn(|| run(&other))];
+        threads.map(|thread| thread.join().unwrap())
+    });
+    for result in results {
+        result.unwrap_or_else(|panic| resume_unwind(panic));
+    }
+}
+
+/// Lets this thread run only on the first processor on which it may.
+fn stay_on_one_processor() {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).unwrap();
+    let first = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu).unwrap());
+    let mut one = CpuSet::new();
+    one.set(first.unwrap()).unwrap();
+    sched_setaffinity(this, &one).unwrap();
 }
 
 /// A place where a number of threads have to be at the same time: none goes
