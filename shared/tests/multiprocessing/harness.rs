@@ -254,6 +254,14 @@ pub fn is_asleep(pid: u32) -> bool {
     Stat::read(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.state == 'S')
 }
 
+/// How often the process has begun to sleep or to wait.
+pub fn sleeps(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
 /// Whether the process sleeps on a futex, as it does for a lock or a queue.
 pub fn is_waiting(pid: u32) -> bool {
     let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use shared::multiprocessing::{self, Array, Error, Pool, Process, Queue, Value};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::{MARK, act_by_default, children, itself, reap_orphans, shared_memory, within};
+use crate::harness::{
+    MARK, act_by_default, children, itself, reap_orphans, shared_memory, sleeps, within,
+};
 
 pub const TESTS: &[(&str, fn())] = named![
     map_gives_results_in_input_order,
@@ -32,6 +34,7 @@ pub const TESTS: &[(&str, fn())] = named![
     an_imap_may_be_dropped_early,
     a_panic_of_the_input_iterator_reaches_only_the_caller,
     workers_work_at_the_same_time,
+    a_worker_is_woken_once_for_many_short_tasks,
     arguments_and_results_of_a_mib_arrive_whole,
     an_initializer_runs_in_every_worker_with_handles,
     max_tasks_per_child_replaces_workers,
@@ -263,14 +266,34 @@ fn a_panic_of_the_input_iterator_reaches_only_the_caller() {
 }
 
 fn workers_work_at_the_same_time() {
-    let (pool, _gate) = with_gate(4);
-    // Each of the four tasks returns only when all four have begun.
-    let meet = |_: u8| {
+    const WORKERS: usize = 64;
+    // Each of the first tasks returns only when all of them have begun.
+    let meet = |n: usize| {
         let gate = GATE.get().unwrap();
-        gate.put(()).unwrap();
-        within(LONG, || gate.len() >= 4).is_ok()
+        n >= WORKERS || gate.put(()).is_ok() && within(LONG, || gate.len() >= WORKERS).is_ok()
     };
-    assert_eq!(pool.map_chunked(meet, 0..4, 1).unwrap(), [true; 4]);
+    // Without other tasks, and with many that wait behind them.
+    for tasks in [WORKERS, 100 * WORKERS] {
+        let (pool, _gate) = with_gate(WORKERS);
+        let met = pool.map_chunked(meet, 0..tasks, 1).unwrap();
+        assert_eq!(met, vec![true; tasks]);
+    }
+}
+
+fn a_worker_is_woken_once_for_many_short_tasks() {
+    const TASKS: i64 = 20_000;
+    let pool = Pool::new(64).unwrap();
+    is_well(&pool);
+    let workers = children(process::id());
+    let sleeps = || -> u64 { workers.iter().map(|&pid| sleeps(pid)).sum() };
+    let before = sleeps();
+    let results = pool.map_chunked(square, 0..TASKS, 1).unwrap();
+    assert!(results.into_iter().eq((0..TASKS).map(square)));
+    let slept = sleeps() - before;
+    assert!(
+        slept < TASKS as u64 / 10,
+        "{slept} sleeps for {TASKS} tasks"
+    );
 }
 
 fn arguments_and_results_of_a_mib_arrive_whole() {

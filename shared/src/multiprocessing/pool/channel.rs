@@ -82,7 +82,9 @@
 //! such a fence, and only then reads the flag. Because of the two fences at
 //! least one of the two sees the other's store, so no wake-up is lost. The
 //! writer clears the flag when it wakes the sleeper, so that the messages that
-//! follow cost no system call.
+//! follow cost no system call. The pool may look at the flag once after several
+//! tasks, because [`dispatch`](super::dispatch::dispatch) ends with such a look at
+//! every worker.
 //!
 //! A worker sleeps on the futex `worker_asleep`. The pool waits for all its
 //! workers at once, so its manager sleeps on one [`alarm`](super::alarm), and
@@ -332,6 +334,11 @@ impl Channel {
     /// Whether there is nothing to read.
     pub(super) fn is_empty(&self) -> bool {
         self.head == self.incoming().tail.0.load(Acquire)
+    }
+
+    /// How many bytes this end has sent.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.tail
     }
 
     /// How many bytes the other end has read.

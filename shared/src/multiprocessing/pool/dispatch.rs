@@ -62,11 +62,19 @@ impl Backlog {
 /// are no more tasks or no room for them. A worker has many tasks in its
 /// channel, so that it need not wait for the next one. When there are no more
 /// tasks, a worker without any gets some that another one has not begun.
+///
+/// A worker is woken for its first task, so that all workers begin at once, and
+/// then only after many short tasks (`WAKE_SIZE` in [`handle`](super::handle)), and
+/// for the rest at the end of this function. If it were woken for each task, it
+/// would finish a short one and sleep again before the next one is sent. With many
+/// workers, each task would then cost a wake-up, which takes as long as a hundred
+/// short tasks.
 pub(super) fn dispatch(backlog: &mut Backlog, workers: &mut [WorkerHandle]) {
     while let Some(fewest) = fewest_tasks(workers)
         && (dispatch_round(fewest, backlog, workers)
             || fewest == 0 && steal_from_busiest(backlog, workers))
     {}
+    workers.iter_mut().for_each(WorkerHandle::wake);
 }
 
 /// How many tasks a worker has that can take another one and has the fewest.

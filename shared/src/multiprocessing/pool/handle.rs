@@ -20,6 +20,10 @@ use crate::multiprocessing::child::{Child, ExitStatus};
 use crate::multiprocessing::codec::decode;
 use crate::multiprocessing::error::{Error, Failure, system};
 
+/// After how many bytes a worker that was woken for its first task is woken again:
+/// about two hundred short tasks, or one long task.
+const WAKE_SIZE: u64 = 1 << 13;
+
 /// A worker, seen from the pool.
 pub(super) struct WorkerHandle {
     /// Unlike its process ID, no other worker of the pool gets it.
@@ -36,6 +40,8 @@ pub(super) struct WorkerHandle {
     /// How many more tasks it may be given.
     tasks_left: usize,
     unsent: Unsent,
+    /// How many bytes it had been sent when it was last woken.
+    woken_at: u64,
     partial: PartialOutcome,
     /// It has been asked to exit.
     pub(super) is_retiring: bool,
@@ -119,6 +125,7 @@ impl WorkerHandle {
             next_number: 0,
             tasks_left: settings.max_tasks,
             unsent: Unsent::Nothing,
+            woken_at: 0,
             partial: PartialOutcome::default(),
             is_retiring: false,
             has_ended: false,
@@ -152,7 +159,8 @@ impl WorkerHandle {
         self.tasks_left == 0 && self.tasks.is_empty()
     }
 
-    /// Gives it a task, which it must be able to take.
+    /// Gives it a task, which it must be able to take. A call of
+    /// [`wake`](Self::wake) has to follow, but other tasks may come before it.
     pub(super) fn assign(&mut self, task: Task) {
         self.tasks.push_back((self.next_number, task));
         self.next_number += 1;
@@ -162,32 +170,40 @@ impl WorkerHandle {
     }
 
     /// Sends what remains of the last message as far as there is room, and
-    /// returns whether anything was sent.
+    /// returns whether anything was sent. A call of [`wake`](Self::wake) has to
+    /// follow.
     pub(super) fn send_unsent(&mut self) -> bool {
         let channel = &mut self.channel;
-        let (all, any) = match (self.unsent, self.tasks.back()) {
+        let sent_before = channel.bytes_sent();
+        let all = match (&mut self.unsent, self.tasks.back()) {
             (Unsent::TaskFrom(start), Some((_, Task { job, index }))) => {
-                let mut sent = start;
                 let (header, args) = (job.task_header(*index), job.args(*index));
-                let all = channel.send(&header, args, false, &mut sent);
-                self.unsent = Unsent::TaskFrom(sent);
-                (all, sent > start)
+                channel.send(&header, args, false, start)
             }
-            (Unsent::LastFrame, _) => {
-                let all = channel.send(&[], &[], false, &mut 0);
-                (all, all)
-            }
+            (Unsent::LastFrame, _) => channel.send(&[], &[], false, &mut 0),
             _ => return false,
         };
         if all {
             self.unsent = Unsent::Nothing;
         }
-        channel.wake_worker();
-        all || any
+        let sent = channel.bytes_sent();
+        if self.tasks.len() == 1 || sent - self.woken_at >= WAKE_SIZE {
+            self.wake();
+        }
+        sent > sent_before
+    }
+
+    /// Wakes it if it sleeps and has been sent something since it was last woken.
+    pub(super) fn wake(&mut self) {
+        let sent = self.channel.bytes_sent();
+        if mem::replace(&mut self.woken_at, sent) < sent {
+            self.channel.wake_worker();
+        }
     }
 
     /// Takes back the tasks that the worker has not begun. It keeps a task that
-    /// is being sent, unless it seems to be stopped.
+    /// is being sent, unless it seems to be stopped. A call of
+    /// [`wake`](Self::wake) has to follow.
     pub(super) fn take_back(&mut self) -> impl DoubleEndedIterator<Item = Task> + use<> {
         let being_sent = if !self.is_stuck && self.unsent != Unsent::Nothing {
             self.tasks.pop_back()
