@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use shared::multiprocessing::{self, Array, Connection, Error, Pool, Process, Queue, Value, pipe};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::{MARK, children, itself, reap_orphans, skip, within};
+use crate::harness::{MARK, act_by_default, children, itself, reap_orphans, skip, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     join_returns_the_result,
@@ -1243,6 +1243,7 @@ fn a_program_that_a_pools_task_starts_ends_by_ctrl_c() {
         }
         program.wait().unwrap().signal()
     }
+    act_by_default(Signal::SIGINT);
     let pool = Pool::new(1).unwrap();
     let ended = pool.apply(starts_a_program, (false,)).unwrap();
     assert_eq!(ended, Some(Signal::SIGINT as i32));
