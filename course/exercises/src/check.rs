@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -89,8 +89,8 @@ where
 const INTERRUPTIONS: u32 = 1000;
 const INTERRUPTION_LIMIT: Duration = Duration::from_secs(3);
 
-/// Calls `work` again and again in one thread, and interrupts it a thousand
-/// times, wherever it is, to call `other` in another thread.
+/// Calls `work` again and again, and interrupts it a thousand times, wherever it
+/// is, to call `other` in another thread.
 ///
 /// A lock that is released too early does harm only if another thread comes in
 /// just then. So both threads run on one processor, which the kernel gives to
@@ -98,40 +98,32 @@ const INTERRUPTION_LIMIT: Duration = Duration::from_secs(3);
 /// spends a tenth of its time is met once in ten times. On two processors each
 /// thread would wait for the other at every lock, perhaps always at the same one.
 ///
+/// Afterwards the calling thread stays on that processor.
+///
 /// # Panics
 ///
 /// Panics as `work` and `other` do.
-pub fn interrupt(work: impl Fn() + Sync, other: impl Fn() + Sync) {
-    let ended = AtomicBool::new(false);
-    let work = || {
-        while !ended.load(Ordering::Relaxed) {
+pub fn interrupt(work: impl Fn(), other: impl Fn() + Sync) {
+    // The other thread inherits it.
+    stay_on_one_processor();
+    thread::scope(|scope| {
+        let interrupter = scope.spawn(|| {
+            let start = Instant::now();
+            for _ in 0..INTERRUPTIONS {
+                if start.elapsed() > INTERRUPTION_LIMIT {
+                    break;
+                }
+                thread::sleep(Duration::from_micros(50));
+                other();
+            }
+        });
+        while !interrupter.is_finished() {
             work();
         }
-    };
-    let other = || {
-        let start = Instant::now();
-        for _ in 0..INTERRUPTIONS {
-            if ended.load(Ordering::Relaxed) || start.elapsed() > INTERRUPTION_LIMIT {
-                break;
-            }
-            thread::sleep(Duration::from_micros(50));
-            other();
-        }
-    };
-    // When one of them ends or panics, the other one has to end as well.
-    let run = |repeat: &dyn Fn()| {
-        stay_on_one_processor();
-        let result = catch_unwind(AssertUnwindSafe(repeat));
-        ended.store(true, Ordering::Relaxed);
-        result
-    };
-    let results = thread::scope(|scope| {
-        let threads = [scope.spawn(|| run(&work)), scope.spawn(|| run(&other))];
-        threads.map(|thread| thread.join().unwrap())
+        interrupter
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic));
     });
-    for result in results {
-        result.unwrap_or_else(|panic| resume_unwind(panic));
-    }
 }
 
 /// Lets this thread run only on the first processor on which it may.
