@@ -28,7 +28,7 @@ use nix::sys::socket::{SockType, getsockopt, sockopt};
 
 use super::error::{Error, system};
 
-const PAGE_SIZE: u64 = 4096;
+pub(super) const PAGE_SIZE: u64 = 4096;
 
 /// The alignment of the data.
 pub(super) const DATA_ALIGN: usize = 16;
@@ -283,6 +283,22 @@ impl<H: Header> SharedMemory<H> {
         let offset = offset + Self::DATA_OFFSET as u64;
         let read = self.file.read_exact_at(buffer, offset);
         read.map_err(system("pread"))
+    }
+
+    /// Writes data at `offset` by a system call.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes there at the same time.
+    pub(super) unsafe fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let offset = offset + Self::DATA_OFFSET as u64;
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(system("pwrite"))
+    }
+
+    /// Returns whether RLIMIT_FSIZE permits [`write_at`](Self::write_at) in the first
+    /// `len` bytes of the data. Beyond the limit the system would send SIGXFSZ.
+    pub(super) fn may_write_below(&self, len: u64) -> Result<bool, Error> {
+        Ok(len.saturating_add(Self::DATA_OFFSET as u64) <= file_size_limit()?)
     }
 
     /// Returns the whole pages among `len` bytes of data at `offset` to the

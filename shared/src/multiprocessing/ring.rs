@@ -244,6 +244,30 @@ pub(super) fn read_unmapped<H: Header>(
     Ok(())
 }
 
+/// Writes `bytes` at a position in the ring of a growable memory by system calls.
+/// Returns false, and has written nothing, if RLIMIT_FSIZE forbids it.
+///
+/// # Safety
+/// Nobody else reads or writes there at the same time.
+pub(super) unsafe fn write_unmapped<H: Header>(
+    memory: &SharedMemory<H>,
+    capacity: u64,
+    position: u64,
+    bytes: &[u8],
+) -> Result<bool, Error> {
+    if !memory.may_write_below(capacity)? {
+        return Ok(false);
+    }
+    let mut start = 0;
+    for (offset, len) in segments(capacity, position, bytes.len() as u64) {
+        let end = start + len as usize;
+        // SAFETY: as the caller promises.
+        unsafe { memory.write_at(offset, &bytes[start..end])? };
+        start = end;
+    }
+    Ok(true)
+}
+
 /// Returns the whole pages among `len` bytes at a position in the ring of a
 /// growable memory to the system.
 ///

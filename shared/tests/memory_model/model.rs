@@ -299,6 +299,8 @@ pub enum Kind {
     Alarm,
 }
 
+pub const PAGE_SIZE: u64 = 4096;
+
 /// # Safety
 /// As for the real one: all zeroes is a valid value.
 pub unsafe trait Header: Sync {}
@@ -468,6 +470,17 @@ pub fn read_unmapped<H>(
     _: &mut Vec<u8>,
 ) -> Result<(), Error> {
     unreachable!("a model can map its ring")
+}
+
+/// # Safety
+/// None is needed; the real one asks for it.
+pub unsafe fn write_unmapped<H>(
+    _: &SharedMemory<H>,
+    _: u64,
+    _: u64,
+    _: &[u8],
+) -> Result<bool, Error> {
+    unreachable!("a model's items are small")
 }
 
 /// # Safety

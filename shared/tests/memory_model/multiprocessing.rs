@@ -18,7 +18,7 @@ pub mod allocation {
 
 /// Stands for `src/multiprocessing/memory.rs`.
 pub mod memory {
-    pub use crate::model::{AtomicU32, AtomicU64, Header, Kind, SharedMemory, fence};
+    pub use crate::model::{AtomicU32, AtomicU64, Header, Kind, PAGE_SIZE, SharedMemory, fence};
 }
 
 /// Stands for `src/multiprocessing/mutex.rs`.
@@ -30,6 +30,7 @@ mod mutex {
 pub mod ring {
     pub use crate::model::{
         FRAME_HEADER, RingArea, RingBytes, RingMap, frame_size, read_unmapped, release_pages,
+        write_unmapped,
     };
 }
 

@@ -606,7 +606,7 @@ fn a_put_killed_as_it_grows_the_queue_loses_no_item() {
 /// from the lower half into the upper one, which here begins in the first item.
 fn ring_to_shrink() -> (Queue<Item>, u64, u64) {
     static FIRST: OnceLock<u64> = OnceLock::new();
-    const HALF: usize = 16 << 20;
+    const HALF: usize = 32 << 20;
     let filled = |last: u64| {
         let queue = Queue::new().unwrap();
         queue.put((0, "-".repeat(HALF - 4096), 0)).unwrap();

@@ -34,23 +34,44 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::raw::{RawQueue, SideGuard, Wait};
+use super::raw::{RawQueue, Room, SideGuard, Wait};
 use crate::multiprocessing::error::{Error, system};
+use crate::multiprocessing::memory::PAGE_SIZE;
 use crate::multiprocessing::ring::{RingBytes, release_pages};
+use crate::multiprocessing::wait::{self, futex_wait, futex_wake, is_past};
+
+/// Before a ring of this size or more is made larger, `put` waits for room.
+const ENOUGH: u64 = 1 << 22;
 
 /// A ring larger than this is made smaller when it is nearly empty.
-const SHRINK_ABOVE: u64 = 1 << 24;
+const SHRINK_ABOVE: u64 = 1 << 25;
 
 /// A backlog is being drained when this many bytes have been got since the last
-/// item was put.
+/// item was put, and at least two items.
 const DRAIN_MIN: u64 = 1 << 22;
 
 /// While a backlog is drained, pages are released each time that the head
 /// passes a multiple of this: not at every item, because it is a system call.
 const RELEASE_STEP: u64 = 1 << 20;
+
+/// What [`RawQueue::reserve`] has done.
+pub(super) enum Reserved {
+    /// The frame fits, and this is the capacity.
+    In(u64),
+    /// The caller has to release its lock, wait, and begin anew.
+    After(WaitForRoom),
+}
+
+/// How long to wait for room.
+pub(super) struct WaitForRoom {
+    /// The value of `wakes` when it began.
+    seen: u32,
+    until: Option<Instant>,
+}
 
 impl RawQueue {
     /// Ensures that a frame fits between the tail and the head, and returns the
@@ -61,14 +82,19 @@ impl RawQueue {
         tail: u64,
         frame: u64,
         wait: Wait,
-    ) -> Result<u64, Error> {
+    ) -> Result<Reserved, Error> {
         let header = self.header();
         let (producers, consumers) = (&header.producers, &header.consumers);
         let mut capacity = header.capacity.load(Relaxed);
         if tail + frame <= producers.cached_other.load(Relaxed) + capacity {
-            return Ok(capacity);
+            return Ok(Reserved::In(capacity));
         }
         let mut head = consumers.position();
+        if tail + frame > head + capacity
+            && let Some(wait) = self.begin_wait_for_room(capacity, head, tail, frame, wait)
+        {
+            return Ok(Reserved::After(wait));
+        }
         if tail + frame > head + capacity {
             let _consumers = self
                 .lock_consumers(wait)
@@ -86,7 +112,75 @@ impl RawQueue {
             }
         }
         producers.cached_other.store(head, Relaxed);
-        Ok(capacity)
+        Ok(Reserved::In(capacity))
+    }
+
+    /// Begins to wait until a frame fits behind the tail, unless it is better to make
+    /// the ring larger. Under the producers' lock.
+    #[cold]
+    fn begin_wait_for_room(
+        &self,
+        capacity: u64,
+        head: u64,
+        tail: u64,
+        frame: u64,
+        wait: Wait,
+    ) -> Option<WaitForRoom> {
+        let Wait::Until(deadline) = wait else {
+            return None;
+        };
+        if capacity < ENOUGH || frame > capacity {
+            return None;
+        }
+        let room = &self.header().room;
+        let may_wait = if room.wanted_head.load(Relaxed) != 0 {
+            // Another producer waits already.
+            capacity
+        } else if head == room.wait_head.load(Relaxed) {
+            // No item was got since a producer waited.
+            0
+        } else {
+            capacity.min(tail - room.wait_tail.load(Relaxed))
+        };
+        let until = wait::deadline(Duration::from_nanos(may_wait));
+        let until = deadline.into_iter().chain(until).min();
+        if may_wait == 0 || is_past(until) {
+            return None;
+        }
+        // It is woken when many small items have been got.
+        let wanted = tail.min((tail + frame - capacity).max(head + capacity / 4));
+        room.wanted_head.store(wanted, Relaxed);
+        room.wait_head.store(head, Relaxed);
+        room.wait_tail.store(tail, Relaxed);
+        Some(WaitForRoom {
+            seen: room.wakes.load(Relaxed),
+            until,
+        })
+    }
+
+    /// Waits as [`reserve`](Self::reserve) has asked for, without a lock.
+    #[cold]
+    pub(super) fn wait_for_room(&self, wait: WaitForRoom) {
+        let Room {
+            wakes, wanted_head, ..
+        } = &self.header().room;
+        while wakes.load(Relaxed) == wait.seen && !is_past(wait.until) {
+            futex_wait(wakes, wait.seen, wait.until);
+        }
+        wanted_head.store(0, Relaxed);
+    }
+
+    /// Wakes a producer that waits for room, if there is enough with the head here.
+    /// Under the consumers' lock.
+    #[inline]
+    pub(super) fn wake_for_room(&self, head: u64) {
+        let room = &self.header().room;
+        let wanted = room.wanted_head.load(Relaxed);
+        if wanted != 0 && wanted <= head {
+            room.wanted_head.store(0, Relaxed);
+            room.wakes.fetch_add(1, Relaxed);
+            futex_wake(&room.wakes);
+        }
     }
 
     /// Returns memory to the system, if one of the module's two rules applies, after
@@ -99,8 +193,9 @@ impl RawQueue {
             return;
         }
         let tail = producers.position();
-        let is_draining = is_step && self.is_draining(head, tail);
-        if !is_draining && shrunk(capacity, head..tail) == capacity {
+        let is_draining = is_step && self.is_draining(before, head, tail);
+        let least = if is_draining { ENOUGH } else { SHRINK_ABOVE };
+        if !is_draining && shrunk(capacity, head..tail, least) == capacity {
             return;
         }
         // A consumer must not wait for the producers' lock, because a producer
@@ -110,34 +205,41 @@ impl RawQueue {
             return;
         };
         let tail = producers.position();
-        let smaller = shrunk(capacity, head..tail);
+        let smaller = shrunk(capacity, head..tail, least);
+        let drain_released = &self.header().drain_released;
         let capacity = match guard.ring(capacity) {
             Ok(ring) if smaller < capacity => {
                 self.resize(ring, head..tail, capacity, smaller);
                 // SAFETY: nothing live is beyond the new capacity, and both
                 // locks are held.
                 unsafe { release_pages(&self.memory, capacity, smaller, capacity - smaller) };
+                drain_released.store(0, Relaxed);
                 smaller
             }
             // A process that cannot map the ring leaves this to others.
             _ if !is_draining => return,
             _ => capacity,
         };
-        // SAFETY: nothing live is between the tail and the head, and both locks
-        // are held.
-        unsafe { release_pages(&self.memory, capacity, tail, capacity - (tail - head)) };
+        // What was got up to here has been released, apart from the page that was
+        // got in part.
+        let released = drain_released.swap(head.saturating_sub(PAGE_SIZE), Relaxed);
+        let start = released.max(tail.saturating_sub(capacity));
+        // SAFETY: what has been got and not been overwritten is not live, and both
+        // locks are held.
+        unsafe { release_pages(&self.memory, capacity, start, head - start) };
     }
 
-    /// Returns whether [`DRAIN_MIN`] bytes have been got since the last item was put.
-    /// It notices a new item only when it is called, once per [`RELEASE_STEP`]. Under
-    /// the consumers' lock.
-    fn is_draining(&self, head: u64, tail: u64) -> bool {
+    /// Returns whether [`DRAIN_MIN`] bytes and two items have been got since the last
+    /// item was put. It notices a new item only when it is called, once per
+    /// [`RELEASE_STEP`]. Under the consumers' lock.
+    fn is_draining(&self, before: u64, head: u64, tail: u64) -> bool {
         let header = self.header();
         if header.drain_tail.load(Relaxed) != tail {
             header.drain_tail.store(tail, Relaxed);
             header.drain_start.store(head, Relaxed);
+            header.drain_released.store(0, Relaxed);
         }
-        head - header.drain_start.load(Relaxed) >= DRAIN_MIN
+        head - header.drain_start.load(Relaxed) >= DRAIN_MIN.max(2 * (head - before))
     }
 
     /// Changes the capacity; both locks are held. `ring` is mapped with the
@@ -148,6 +250,7 @@ impl RawQueue {
     /// stored, even if this process dies before.
     fn resize(&self, ring: RingBytes<'_>, live: Range<u64>, old: u64, new: u64) {
         let mut start = live.start;
+        let mut written = self.header().written.load(Relaxed);
         while start < live.end {
             let end = live.end.min((start / old + 1) * old);
             let (from, to) = (start % old, start % new);
@@ -156,19 +259,21 @@ impl RawQueue {
                 // is beyond the old capacity; if it shrinks, all that is live
                 // is beyond the new one, and `to` is before it.
                 unsafe { ring.copy(from, to, end - start) };
+                written = written.max(to + end - start);
             }
             start = end;
         }
+        self.header().written.store(written.min(new), Relaxed);
         self.header().capacity.store(new, Relaxed);
     }
 }
 
 /// The capacity to which a ring should be made smaller. It is halved as long as the
 /// live bytes fill no more than half of the smaller ring and do not wrap around in
-/// it, but not below [`SHRINK_ABOVE`].
-fn shrunk(capacity: u64, live: Range<u64>) -> u64 {
+/// it, but not below `least`.
+fn shrunk(capacity: u64, live: Range<u64>, least: u64) -> u64 {
     let mut capacity = capacity;
-    while capacity > SHRINK_ABOVE
+    while capacity > least
         && live.end - live.start <= capacity / 4
         && (live.is_empty() || live.start / (capacity / 2) == (live.end - 1) / (capacity / 2))
     {

@@ -213,6 +213,24 @@ pub(super) struct QueueHeader {
     /// one, items were got and none was put.
     pub(super) drain_tail: AtomicU64,
     pub(super) drain_start: AtomicU64,
+    /// Up to which position the memory of what was got has been released since then.
+    pub(super) drain_released: AtomicU64,
+    /// The ring from this offset on has not been written since its memory was
+    /// allocated or released.
+    pub(super) written: AtomicU64,
+    pub(super) room: Room,
+}
+
+/// How a producer waits for room before it makes the ring larger.
+#[repr(C)]
+pub(super) struct Room {
+    /// The head for which it waits, or 0 if none waits.
+    pub(super) wanted_head: AtomicU64,
+    /// The futex on which it sleeps: how many times it was woken.
+    pub(super) wakes: AtomicU32,
+    /// Head and tail when a producer last began to wait.
+    pub(super) wait_head: AtomicU64,
+    pub(super) wait_tail: AtomicU64,
 }
 
 // SAFETY: zeroes are a valid value; all fields are mutexes and atomics.

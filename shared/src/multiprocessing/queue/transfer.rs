@@ -5,10 +5,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::capacity::Reserved;
 use super::raw::{QueueHeader, RawQueue, SideGuard, Wait};
 use crate::multiprocessing::allocation::{reserve, too_large};
 use crate::multiprocessing::error::Error;
-use crate::multiprocessing::ring::{FRAME_HEADER, frame_size, read_unmapped};
+use crate::multiprocessing::ring::{FRAME_HEADER, frame_size, read_unmapped, write_unmapped};
+
+/// The least size of an item that is written to fresh memory by a system call.
+const FRESH_MIN: usize = 1 << 12;
 
 impl RawQueue {
     /// Puts the item that consists of these bytes.
@@ -20,13 +24,22 @@ impl RawQueue {
             let mut guard = self.lock_producers(wait).ok_or_else(full)?;
             if !self.is_full() {
                 let tail = producers.own_position();
-                let capacity = self.reserve(&mut guard, tail, frame, wait)?;
+                let capacity = match self.reserve(&mut guard, tail, frame, wait)? {
+                    Reserved::In(capacity) => capacity,
+                    Reserved::After(room) => {
+                        drop(guard);
+                        self.wait_for_room(room);
+                        continue;
+                    }
+                };
                 let ring = guard.ring(capacity)?;
                 // SAFETY: `reserve` has ensured that nothing live is there, and
                 // the lock keeps other producers away.
                 unsafe {
                     ring.write(tail, &(item.len() as u64).to_ne_bytes());
-                    ring.write(tail + FRAME_HEADER, item);
+                    if !self.write_fresh(capacity, tail + FRAME_HEADER, item)? {
+                        ring.write(tail + FRAME_HEADER, item);
+                    }
                 }
                 guard.wake_waiters();
                 guard.advance(tail + frame);
@@ -38,6 +51,27 @@ impl RawQueue {
             };
             self.wait_while(|| self.is_full(), Self::lock_consumers, deadline)?;
         }
+    }
+
+    /// Writes an item to memory that has no pages yet, by a system call, which costs
+    /// half of what the page faults of a mapping do. Returns false, and has written
+    /// nothing, if there are pages already or the item is small.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes there at the same time.
+    #[inline]
+    unsafe fn write_fresh(&self, capacity: u64, position: u64, item: &[u8]) -> Result<bool, Error> {
+        let written = &self.header().written;
+        let end = (position % capacity + item.len() as u64).min(capacity);
+        if end <= written.load(Relaxed) {
+            return Ok(false);
+        }
+        written.store(end, Relaxed);
+        if item.len() < FRESH_MIN {
+            return Ok(false);
+        }
+        // SAFETY: as the caller promises.
+        unsafe { write_unmapped(&self.memory, capacity, position, item) }
     }
 
     /// Appends the oldest item to `item`.
@@ -61,6 +95,7 @@ impl RawQueue {
                 guard.wake_waiters();
                 let next = head + frame_size(len);
                 guard.advance(next);
+                self.wake_for_room(next);
                 self.release_memory(&mut guard, head, next);
                 return match is_copied {
                     true => Ok(()),
