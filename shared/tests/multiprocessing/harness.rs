@@ -254,6 +254,11 @@ pub fn is_asleep(pid: u32) -> bool {
     Stat::read(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.state == 'S')
 }
 
+/// Whether SIGSTOP has stopped the process.
+pub fn is_stopped(pid: u32) -> bool {
+    Stat::read(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.state == 'T')
+}
+
 /// How often the process has begun to sleep or to wait.
 pub fn sleeps(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::multiprocessing::{Array, Builder, Connection, Error, Process, Queue, Value, pipe};
 
-use crate::harness::{is_asleep, is_waiting, memfds, shared_memory, skip, within};
+use crate::harness::{is_asleep, is_stopped, is_waiting, memfds, shared_memory, skip, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     a_killed_put_is_whole_or_absent,
@@ -43,6 +43,8 @@ pub const TESTS: &[(&str, fn())] = named![
     a_half_written_array_is_poisoned,
     a_put_killed_as_it_grows_the_queue_loses_no_item,
     a_get_killed_as_it_shrinks_the_queue_loses_no_other_item,
+    a_put_killed_as_it_waits_for_room_in_a_large_ring_loses_no_item,
+    a_get_killed_as_it_makes_room_in_a_large_ring_loses_no_other_item,
     no_call_waits_long_for_a_stopped_put,
     no_call_waits_long_for_a_stopped_put_that_waited_for_room,
     no_call_waits_long_for_a_stopped_put_that_grows_the_queue,
@@ -638,6 +640,109 @@ fn a_get_killed_as_it_shrinks_the_queue_loses_no_other_item() {
             assert!(
                 left.iter().copied().eq(first + 1..=last)
                     || left.iter().copied().eq(first..=last) && !returned,
+                "{left:?}"
+            );
+        };
+        Scene::new(actor, check)
+    });
+}
+
+/// The capacity of [`full_large_ring`], so large that a `put` waits for 64 ms before
+/// it makes the ring larger.
+const LARGE: usize = 64 << 20;
+
+/// A queue with room for no other item, whose next `put` waits until a quarter of its
+/// capacity is free. That is so after the get of two items, a large one and a small
+/// one. Two more follow. The first byte of each item is its number, from 1 to 4.
+fn full_large_ring() -> Queue<Vec<u8>> {
+    const HEADER: usize = 8;
+    let small = 2 * HEADER;
+    let (first, third) = (LARGE / 4 - HEADER, LARGE * 3 / 4 - small - HEADER);
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    for (n, frame) in [(0, small), (1, first), (2, small), (3, third)] {
+        queue.put(vec![n; frame - HEADER]).unwrap();
+    }
+    assert_eq!(queue.get().unwrap()[0], 0);
+    queue.put(small_item(4)).unwrap();
+    queue
+}
+
+fn small_item(n: u8) -> Vec<u8> {
+    vec![n; 8]
+}
+
+fn put_small_item(queue: &Queue<Vec<u8>>, n: u8) {
+    queue.put(small_item(n)).unwrap();
+}
+
+/// Gets an item, and checks its number.
+fn expect_item(queue: &Queue<Vec<u8>>, n: u8) {
+    assert_eq!(queue.get_timeout(LONG).unwrap()[0], n);
+}
+
+/// The numbers of the items that are left.
+fn numbers_left(queue: &Queue<Vec<u8>>) -> Vec<u8> {
+    iter::from_fn(|| queue.try_get().ok().map(|item| item[0])).collect()
+}
+
+fn a_put_killed_as_it_waits_for_room_in_a_large_ring_loses_no_item() {
+    fn puts(queue: &Queue<Vec<u8>>, gate: Connection<(), ()>) {
+        let item = small_item(5);
+        act(&gate, || queue.put(item).unwrap());
+    }
+    kill_at_every_point(|| {
+        let queue = full_large_ring();
+        let actor = Actor::start(|gate| Process::new(puts, (&queue, gate)));
+        let unblock = {
+            let queue = queue.clone();
+            move || [1, 2].iter().for_each(|n| expect_item(&queue, *n))
+        };
+        let check = move |returned: bool| {
+            // Another producer does not depend on the one that has died.
+            ends(Process::new(put_small_item, (&queue, 6)).start().unwrap());
+            let mut left = numbers_left(&queue);
+            left.retain(|&n| n > 2);
+            assert!(
+                left == [3, 4, 5, 6] || left == [3, 4, 6] && !returned,
+                "{left:?}"
+            );
+        };
+        Scene::new(actor, check).unblock(unblock)
+    });
+}
+
+fn a_get_killed_as_it_makes_room_in_a_large_ring_loses_no_other_item() {
+    fn gets(queue: &Queue<Vec<u8>>, gate: Connection<(), ()>) {
+        act(&gate, || expect_item(queue, 2));
+    }
+    /// A ring for whose room a producer waits. It is stopped, because otherwise it
+    /// would wait no longer than the actor takes to be traced.
+    fn ring_with_a_waiting_producer() -> (Queue<Vec<u8>>, Process<()>) {
+        loop {
+            let queue = full_large_ring();
+            let producer = Process::new(put_small_item, (&queue, 5)).start().unwrap();
+            let pid = Pid::from_raw(producer.pid() as i32);
+            while queue.len() == 4 && !is_waiting(producer.pid()) {}
+            kill(pid, Signal::SIGSTOP).unwrap();
+            within(LONG, || is_stopped(producer.pid())).unwrap();
+            // If it had waited too long, it has made the ring larger.
+            if queue.len() == 4 {
+                return (queue, producer);
+            }
+            kill(pid, Signal::SIGCONT).unwrap();
+            ends(producer);
+        }
+    }
+    kill_at_every_point(|| {
+        let (queue, producer) = ring_with_a_waiting_producer();
+        expect_item(&queue, 1);
+        let actor = Actor::start(|gate| Process::new(gets, (&queue, gate)));
+        let check = move |returned: bool| {
+            kill(Pid::from_raw(producer.pid() as i32), Signal::SIGCONT).unwrap();
+            ends(producer);
+            let left = numbers_left(&queue);
+            assert!(
+                left == [3, 4, 5] || left == [2, 3, 4, 5] && !returned,
                 "{left:?}"
             );
         };

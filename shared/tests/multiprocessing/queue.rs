@@ -14,7 +14,7 @@ use nix::unistd::{Uid, geteuid, setresuid};
 use shared::multiprocessing::{Connection, Error, Process, Queue, pipe};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::{descriptors, is_waiting, memfds, shared_memory, within};
+use crate::harness::{descriptors, is_waiting, memfds, shared_memory, sleeps, within};
 
 pub const TESTS: &[(&str, fn())] = named![
     each_producer_is_first_in_first_out,
@@ -24,6 +24,9 @@ pub const TESTS: &[(&str, fn())] = named![
     an_item_of_256_mib_arrives_whole,
     draining_a_backlog_of_a_million_items_returns_its_memory,
     a_queue_with_steady_traffic_stays_small,
+    a_producer_that_is_faster_than_its_consumer_takes_little_memory,
+    a_queue_that_nobody_reads_takes_everything_without_waiting,
+    a_producer_with_a_small_file_size_limit_can_put_large_items,
     items_of_every_size_arrive_whole,
     len_and_is_empty_are_exact,
     get_on_an_empty_queue_fails_times_out_or_blocks,
@@ -205,6 +208,65 @@ fn a_queue_with_steady_traffic_stays_small() {
         most < 16 * MIB as u64,
         "{most} bytes for one item of half a MiB at a time"
     );
+}
+
+fn put_mebibytes(queue: &Queue<Vec<u8>>, count: usize) {
+    for n in 0..count {
+        queue.put(vec![n as u8; MIB]).unwrap();
+    }
+}
+
+fn a_producer_that_is_faster_than_its_consumer_takes_little_memory() {
+    const COUNT: usize = 512;
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    let producer = Process::new(put_mebibytes, (&queue, COUNT))
+        .start()
+        .unwrap();
+    let mut most = 0;
+    for n in 0..COUNT {
+        let item = queue.get().unwrap();
+        // It takes longer to check an item than to put one.
+        for _ in 0..2 {
+            assert!(item == vec![n as u8; MIB]);
+        }
+        most = most.max(shared_memory());
+    }
+    producer.join().unwrap();
+    // A consumer that the system does not let run for a while leaves a backlog.
+    assert!(most <= 128 * MIB as u64, "{most} bytes of {COUNT} MiB");
+}
+
+fn a_queue_that_nobody_reads_takes_everything_without_waiting() {
+    const COUNT: usize = 128;
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    let before = sleeps(process::id() as i32);
+    put_mebibytes(&queue, COUNT);
+    assert_eq!(queue.get().unwrap(), vec![0; MIB]);
+    put_mebibytes(&queue, COUNT);
+    // After the get it has waited in vain, once.
+    let sleeps = sleeps(process::id() as i32) - before;
+    assert!(sleeps < 20, "{sleeps} sleeps");
+    for n in (1..COUNT).chain(0..COUNT) {
+        assert_eq!(queue.try_get().unwrap(), vec![n as u8; MIB]);
+    }
+    assert!(shared_memory() < 8 * MIB as u64);
+}
+
+fn a_producer_with_a_small_file_size_limit_can_put_large_items() {
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    let put = |queue: &Queue<Vec<u8>>| {
+        let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, MIB as u64, hard).unwrap();
+        put_mebibytes(queue, 16);
+    };
+    Process::new(put, (&queue,))
+        .start()
+        .unwrap()
+        .join()
+        .unwrap();
+    for n in 0..16 {
+        assert_eq!(queue.try_get().unwrap(), vec![n; MIB]);
+    }
 }
 
 fn items_of_every_size_arrive_whole() {
