@@ -1,18 +1,50 @@
 //! How the ring of a queue becomes larger and smaller, and how memory returns to
 //! the system.
 //!
-//! A producer whose frame does not fit makes the ring larger: to the least power of
-//! two in which the live bytes and the frame fit. Memory is returned by two rules,
-//! because neither of them covers the case of the other:
+//! # Fresh memory
 //!
-//! - A large ring that is nearly empty is made smaller, because traffic runs
-//!   through all of a ring, and so keeps all its pages allocated.
-//! - A ring that is not large keeps its capacity, but a backlog to which nobody
-//!   adds would keep its pages until the queue is dropped. So while a backlog is
-//!   drained, the pages that were read are released.
+//! Memory that is written for the first time costs ten times as much as the copying
+//! itself, because the system has to allocate its pages, and later to free them. So a
+//! queue uses the same pages again and again, as long as somebody reads it:
+//!
+//! - A producer whose frame does not fit makes the ring larger: to the least power of
+//!   two in which the live bytes and the frame fit. But from [`ENOUGH`] on it first
+//!   waits for room, if anything was got since a producer last waited. It does not
+//!   wait for longer than the fresh memory would cost: a nanosecond for each byte that
+//!   was put since then. So a queue that nobody reads takes everything without a
+//!   wait, and waiting at most doubles the time of a `put`.
+//! - An item that has to go into fresh memory is written by a system call, which
+//!   costs half as much as writing it through a mapping, with a page fault for each
+//!   page. [`written`](super::raw::QueueHeader::written) is the offset where fresh
+//!   memory begins. It is only a hint: a wrong one costs time, and nothing else.
+//!
+//! Memory is returned by two rules, because neither of them covers the case of the
+//! other:
+//!
+//! - A ring larger than [`SHRINK_ABOVE`] that is nearly empty is made smaller, because
+//!   traffic runs through all of a ring, and so keeps all its pages allocated.
+//! - While a backlog is drained, to which nobody adds, the pages that were read are
+//!   released, and the ring is made smaller, down to [`ENOUGH`].
 //!
 //! Steady traffic triggers neither, because its pages would be allocated again at
-//! once, which costs more than all the rest of a `put`.
+//! once.
+//!
+//! # Waiting for room
+//!
+//! The steps of a producer, and what its death after each of them leaves:
+//!
+//! 1. Under its lock it stores `wanted_head`, at which it wants to be woken, and
+//!    where it began to wait. A consumer that gets so far makes one system call in
+//!    vain, and another producer waits in its place, or finds that nothing was got.
+//! 2. It releases the lock and sleeps on `wakes`. The same as after step 1.
+//! 3. It stores 0 in `wanted_head` and starts its call anew. Nothing is left.
+//!
+//! A consumer that has published its item and finds that `wanted_head` has been
+//! reached stores 0 there, adds 1 to `wakes`, and wakes all that sleep on it. If it
+//! dies before that, or misses a `wanted_head` that is being stored, the producer
+//! sleeps until its time is over, or until the next item is got. No lock is held
+//! meanwhile, because a consumer that found the queue empty may be waiting for the
+//! producers' one.
 //!
 //! # Changing the capacity
 //!
@@ -30,7 +62,8 @@
 //! In `tests/multiprocessing/kill_points.rs`,
 //! `a_put_killed_as_it_grows_the_queue_loses_no_item` and
 //! `a_get_killed_as_it_shrinks_the_queue_loses_no_other_item` kill a process
-//! before and after each store.
+//! before and after each store; the two tests `a_*_in_a_large_ring_*` do so with the
+//! steps of waiting for room.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -44,7 +77,8 @@ use crate::multiprocessing::memory::PAGE_SIZE;
 use crate::multiprocessing::ring::{RingBytes, release_pages};
 use crate::multiprocessing::wait::{self, futex_wait, futex_wake, is_past};
 
-/// Before a ring of this size or more is made larger, `put` waits for room.
+/// Before a ring of this size or more is made larger, `put` may wait for room. With a
+/// smaller one the two sides would wait for each other more often.
 const ENOUGH: u64 = 1 << 22;
 
 /// A ring larger than this is made smaller when it is nearly empty.

@@ -49,7 +49,8 @@ use raw::{RawQueue, Wait};
 /// # Costs
 ///
 /// An item costs its encoding, an uncontended lock in `put` and one in `get`,
-/// and two copies of its bytes. System calls are made only to sleep and to wake.
+/// and two copies of its bytes. System calls are made only to sleep and to wake, and
+/// for memory that is fresh or is returned.
 ///
 /// In each process that has it, a queue takes one descriptor and 68 KiB of
 /// address space. Its memory is one page (4 KiB) when it is new, once for all
@@ -57,6 +58,12 @@ use raw::{RawQueue, Wait};
 /// whenever an item does not fit, and when a large backlog has been got, its
 /// memory is returned to the system. A process that puts maps the whole ring,
 /// and so does one that gets.
+///
+/// Memory that has been used before is faster than fresh memory. So when a ring of
+/// 4 MiB or more is full and items are being got, `put` waits for room before it
+/// doubles the ring, even if the queue has no limit. It waits no longer than it would
+/// take to use fresh memory, about a millisecond for each MiB, and not at all if
+/// nothing was got since it last waited. `try_put` does not wait.
 ///
 /// ```
 /// use shared::multiprocessing::Queue;

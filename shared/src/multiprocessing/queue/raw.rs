@@ -26,7 +26,9 @@
 //!             lock, waiters, cached_other        | futex of producers,
 //!             count, positions[2]                | items got, bytes got: the head
 //!
-//! byte 384  capacity, maxsize, drain_tail, drain_start
+//! byte 384  capacity, maxsize, written,
+//!           drain_tail, drain_start, drain_released,
+//!           room: wanted_head, wakes, wait_head, wait_tail
 //!
 //! byte 512  the ring: `capacity` bytes
 //!
@@ -43,7 +45,10 @@
 //!   written under it, but read by anybody.
 //! - Both locks guard `capacity`: it is written under both, and read under either.
 //! - No lock guards `maxsize`, which is set before the queue is sent.
-//! - The consumers' lock guards `drain_tail` and `drain_start`.
+//! - The consumers' lock guards `drain_tail`, `drain_start` and `drain_released`.
+//! - The producers' lock guards `written`, `wait_head` and `wait_tail`.
+//! - No lock guards `wanted_head` and `wakes`, which are hints: `capacity.rs` says
+//!   what a wrong value does.
 //! - In the ring, the bytes from the head to the tail are read under the
 //!   consumers' lock and written by nobody; all others are written under the
 //!   producers' lock and read by nobody.
@@ -208,20 +213,21 @@ pub(super) struct QueueHeader {
     pub(super) capacity: AtomicU64,
     /// The most items that the queue may hold; 0 means no limit.
     maxsize: AtomicU64,
+    /// The ring from this offset on has not been written since its memory was
+    /// allocated or released.
+    pub(super) written: AtomicU64,
     /// How far a backlog has been drained: the tail at the last check, and the head
     /// at the first check that found this tail. Between that head and the present
     /// one, items were got and none was put.
     pub(super) drain_tail: AtomicU64,
     pub(super) drain_start: AtomicU64,
-    /// Up to which position the memory of what was got has been released since then.
+    /// Up to which position the memory of items that were got since then has been
+    /// released.
     pub(super) drain_released: AtomicU64,
-    /// The ring from this offset on has not been written since its memory was
-    /// allocated or released.
-    pub(super) written: AtomicU64,
     pub(super) room: Room,
 }
 
-/// How a producer waits for room before it makes the ring larger.
+/// How a producer waits for room before it makes the ring larger: see `capacity.rs`.
 #[repr(C)]
 pub(super) struct Room {
     /// The head for which it waits, or 0 if none waits.
