@@ -20,6 +20,8 @@ pub(super) struct Alarm(SharedMemory<AlarmHeader>);
 struct AlarmHeader {
     /// How many times it has been raised.
     count: AtomicU32,
+    /// How many times naps were ended.
+    naps: AtomicU32,
 }
 
 // SAFETY: zeroes are a valid value, and the field is an atomic.
@@ -46,6 +48,24 @@ impl Alarm {
         let count = &self.0.header().count;
         count.fetch_add(1, SeqCst);
         futex_wake(count);
+    }
+
+    /// How many times naps were ended, for [`nap`](Self::nap).
+    pub(super) fn naps(&self) -> u32 {
+        self.0.header().naps.load(SeqCst)
+    }
+
+    /// Wakes the threads that nap.
+    pub(super) fn end_nap(&self) {
+        let naps = &self.0.header().naps;
+        naps.fetch_add(1, SeqCst);
+        futex_wake(naps);
+    }
+
+    /// Sleeps until the naps are ended or `deadline` has passed, unless they were
+    /// ended since `naps` was read. It may also return early.
+    pub(super) fn nap(&self, naps: u32, deadline: Option<Instant>) {
+        futex_wait(&self.0.header().naps, naps, deadline);
     }
 
     /// Sleeps until the alarm is raised or `deadline` has passed, unless it has

@@ -138,7 +138,7 @@ struct Flags {
     claimed: AtomicU64,
     /// The futex on which the worker sleeps: 1 while it does, or is about to.
     worker_asleep: AtomicU32,
-    /// 1 if a result should wake the pool.
+    /// The [`PoolSleep`].
     pool_asleep: AtomicU32,
     /// 1 if the worker should exit after its last task.
     exit_requested: AtomicU32,
@@ -374,10 +374,10 @@ impl Channel {
         }
     }
 
-    /// Sets whether a result should wake the pool. A pool that is about to
-    /// sleep looks for results after this call.
-    pub(super) fn set_pool_asleep(&self, asleep: bool) {
-        self.flags().pool_asleep.store(u32::from(asleep), SeqCst);
+    /// Sets how the pool sleeps. A pool that is about to sleep looks for results after
+    /// this call.
+    pub(super) fn set_pool_sleep(&self, sleep: PoolSleep) {
+        self.flags().pool_asleep.store(sleep as u32, SeqCst);
         fence(SeqCst);
     }
 
@@ -398,12 +398,17 @@ impl Channel {
             .is_ok()
     }
 
-    /// Whether the worker has to raise the alarm for what it has sent. It
-    /// returns true once each time that the pool goes to sleep.
-    pub(super) fn must_wake_pool(&self) -> bool {
+    /// How the pool sleeps that the worker has to wake for what it has sent.
+    /// `is_idle` says that the worker has nothing else to do. A sleep is returned
+    /// once.
+    pub(super) fn pool_to_wake(&self, is_idle: bool) -> PoolSleep {
         fence(SeqCst);
         let asleep = &self.flags().pool_asleep;
-        asleep.load(Relaxed) == 1 && asleep.swap(0, SeqCst) == 1
+        let sleep = PoolSleep::from_number(asleep.load(Relaxed));
+        if sleep == PoolSleep::Awake || sleep == PoolSleep::Nap && !is_idle {
+            return PoolSleep::Awake;
+        }
+        PoolSleep::from_number(asleep.swap(PoolSleep::Awake as u32, SeqCst))
     }
 
     /// Whether the pool asks the worker to exit.
@@ -429,6 +434,28 @@ impl Channel {
             futex_wait(asleep, 1, None);
         }
         asleep.store(0, Relaxed);
+    }
+}
+
+/// How a pool sleeps, which says when a worker wakes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum PoolSleep {
+    /// It does not sleep.
+    Awake = 0,
+    /// The manager sleeps, and is woken for a result.
+    Sleep = 1,
+    /// A thread that waits for results sleeps for a moment, and is woken when a worker
+    /// has nothing else to do.
+    Nap = 2,
+}
+
+impl PoolSleep {
+    fn from_number(number: u32) -> Self {
+        match number {
+            0 => PoolSleep::Awake,
+            1 => PoolSleep::Sleep,
+            _ => PoolSleep::Nap,
+        }
     }
 }
 

@@ -52,9 +52,8 @@ impl Backlog {
 
     /// Fails all its tasks.
     pub(super) fn fail(&mut self, cause: &Cause) {
-        let requeued = self.requeued.drain(..).map(|task| task.job);
-        let jobs = self.jobs.drain(..).map(|(job, _)| job);
-        requeued.chain(jobs).for_each(|job| job.fail(cause.clone()));
+        self.requeued.drain(..).for_each(|task| task.fail(cause));
+        self.jobs.drain(..).for_each(|(job, _)| job.fail(cause));
     }
 }
 

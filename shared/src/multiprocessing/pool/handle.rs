@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::libc;
 
 use super::alarm::Alarm;
-use super::channel::{Channel, Frame, RING_SIZE};
+use super::channel::{Channel, Frame, PoolSleep, RING_SIZE};
 use super::job::{Cause, Task};
 use super::watcher::Watcher;
 use crate::multiprocessing::allocation::too_large;
@@ -159,6 +159,11 @@ impl WorkerHandle {
         self.tasks_left == 0 && self.tasks.is_empty()
     }
 
+    /// Whether it has been sent all of its tasks.
+    pub(super) fn is_all_sent(&self) -> bool {
+        self.unsent == Unsent::Nothing
+    }
+
     /// Gives it a task, which it must be able to take. A call of
     /// [`wake`](Self::wake) has to follow, but other tasks may come before it.
     pub(super) fn assign(&mut self, task: Task) {
@@ -284,15 +289,15 @@ impl WorkerHandle {
         }
         let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
         match failure {
-            Some(failure) => task.job.fail(Cause::Failure(self.child.pid(), failure)),
+            Some(failure) => task.fail(&Cause::Failure(self.child.pid(), failure)),
             None => task.store_results(bytes),
         }
         Ok(())
     }
 
-    /// Sets whether a result should wake the pool.
-    pub(super) fn set_pool_asleep(&self, asleep: bool) {
-        self.channel.set_pool_asleep(asleep);
+    /// Sets how the pool sleeps.
+    pub(super) fn set_pool_sleep(&self, sleep: PoolSleep) {
+        self.channel.set_pool_sleep(sleep);
     }
 
     /// Whether there is a result to receive, or room to send more of a task.
@@ -370,7 +375,7 @@ impl WorkerHandle {
         let begun = self.tasks.partition_point(|(number, _)| *number < claimed);
         let rest = self.tasks.split_off(begun);
         for (_, task) in self.tasks {
-            task.job.fail(Cause::Ended(self.child.pid(), status));
+            task.fail(&Cause::Ended(self.child.pid(), status));
         }
         rest.into_iter().map(|(_, task)| task)
     }

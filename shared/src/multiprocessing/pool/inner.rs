@@ -18,6 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::alarm::Alarm;
+use super::channel::PoolSleep;
 use super::fork::ForkGeneration;
 use super::handle::WorkerSettings;
 use super::job::{Cause, Job};
@@ -29,6 +30,14 @@ use crate::multiprocessing::wait::{deadline, is_past, spin, wait_on};
 /// How long `terminate` waits for workers that it could not kill, because they
 /// belong to another user by now, or are in an uninterruptible system call.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a thread that waits for results sleeps before it looks for them. A worker
+/// wakes it earlier only when it has nothing else to do, because to wake a thread
+/// takes longer than many short tasks.
+const NAP: Duration = Duration::from_micros(100);
+
+/// After how long without a result it leaves the results to the manager.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 pub(super) struct PoolInner {
     state: Mutex<State>,
@@ -136,12 +145,25 @@ impl PoolInner {
             return true;
         }
         state.pollers += 1;
-        state.set_asleep(false);
+        state.set_sleep(PoolSleep::Awake);
         drop(state);
-        self.poll_results(|state| !is_over(state));
+        let mut last_result = Instant::now();
+        loop {
+            self.poll_results(|state| !is_over(state));
+            if is_over(&self.lock()) || last_result.elapsed() > PATIENCE {
+                break;
+            }
+            if self.nap(deadline) {
+                last_result = Instant::now();
+            }
+        }
         let mut state = self.lock();
         state.pollers -= 1;
-        if state.pollers == 0 && !state.fall_asleep() {
+        // A thread that is done may soon wait for the next result, and can receive those
+        // that come meanwhile, if the workers have all tasks already.
+        state.was_polled = is_over(&state) && state.is_all_sent();
+        let waits_for_thread = state.was_polled && state.manager_ticks;
+        if state.pollers == 0 && !waits_for_thread && !state.fall_asleep(PoolSleep::Sleep) {
             self.alarm.raise();
         }
 
@@ -160,6 +182,20 @@ impl PoolInner {
         done(&state)
     }
 
+    /// Sleeps until a worker has nothing else to do, or for [`NAP`]. Returns whether
+    /// there were results.
+    fn nap(&self, deadline: Option<Instant>) -> bool {
+        let naps = self.alarm.naps();
+        if self.lock().fall_asleep(PoolSleep::Nap) {
+            let end = Instant::now() + NAP;
+            let end = deadline.map_or(end, |deadline| deadline.min(end));
+            self.alarm.nap(naps, Some(end));
+        }
+        let mut state = self.lock();
+        state.set_sleep(PoolSleep::Awake);
+        self.advance(&mut state)
+    }
+
     /// Receives results and gives out tasks, as long as results come quickly and
     /// `wanted` holds.
     pub(super) fn poll_results(&self, wanted: impl Fn(&State) -> bool) {
@@ -168,6 +204,11 @@ impl PoolInner {
             self.advance(&mut state) || !wanted(&state)
         }) && wanted(&self.lock())
         {}
+    }
+
+    /// Receives the results that have come.
+    pub(super) fn receive(&self) {
+        self.advance(&mut self.lock());
     }
 
     fn advance(&self, state: &mut State) -> bool {

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::ops::Range;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
@@ -35,28 +37,53 @@ pub(super) struct Job {
     args: Vec<u8>,
     /// Where the arguments of each task end in `args`.
     args_ends: Vec<usize>,
-    /// The results so far. It is locked only to add to them.
-    progress: Mutex<Progress>,
+    /// Each task has an outcome of its own. Otherwise a task that fails makes the
+    /// job fail.
+    is_separate: bool,
+    /// The results so far. It is locked only to add to them, and to take those of
+    /// single tasks before all are done.
+    progress: Mutex<Results>,
+    /// How many tasks are done.
+    done: AtomicUsize,
     /// The results of all tasks, or why one failed. It is set once and read
     /// without a lock, so that nothing waits while a result is being decoded.
     outcome: OnceLock<Result<Results, Cause>>,
-}
-
-struct Progress {
-    results: Results,
-    /// How many tasks are not done.
-    tasks_left: usize,
 }
 
 #[derive(Default)]
 struct Results {
     /// The small results, in the order in which they came.
     bytes: Vec<u8>,
-    /// Where the results of each task are in `bytes`.
-    ranges: Vec<Range<usize>>,
+    /// Where the results of each task that is done are in `bytes`.
+    ranges: Vec<Option<Range<usize>>>,
     /// The large results by the index of their task. To append them to `bytes`
     /// would copy them once more.
     large: BTreeMap<usize, Vec<u8>>,
+    /// Why tasks have failed, if each has an outcome of its own.
+    failures: BTreeMap<usize, Cause>,
+    /// The tasks that are done, in the order in which they were.
+    order: Vec<usize>,
+}
+
+impl Results {
+    fn new(tasks: usize) -> Self {
+        Results {
+            ranges: vec![None; tasks],
+            ..Results::default()
+        }
+    }
+
+    /// The encoded results of a task that is done.
+    fn of_task(&self, task: usize) -> Result<&[u8], Error> {
+        if let Some(cause) = self.failures.get(&task) {
+            return Err(cause.to_error());
+        }
+        let range = self.ranges[task].clone().expect("the task is done");
+        let large = self.large.get(&task).map(Vec::as_slice);
+        let bytes = large.unwrap_or(&self.bytes[range]);
+        check_memory("a task's results", bytes.len())?;
+        Ok(bytes)
+    }
 }
 
 /// Why a task, or the whole pool, failed.
@@ -117,13 +144,23 @@ impl Job {
             drop(encoder);
             args_ends.push(bytes.len());
         }
-        let progress = Progress {
-            results: Results {
-                ranges: vec![0..0; args_ends.len()],
-                ..Results::default()
-            },
-            tasks_left: args_ends.len(),
-        };
+        Self::of_tasks::<F, Args, Passing>(calls, chunk, bytes, args_ends, false)
+    }
+
+    /// A job of tasks whose arguments are encoded in `args`, and end there at
+    /// `args_ends`.
+    fn of_tasks<F, Args, Passing>(
+        calls: usize,
+        chunk: usize,
+        args: Vec<u8>,
+        args_ends: Vec<usize>,
+        is_separate: bool,
+    ) -> Result<Self, Error>
+    where
+        F: Target<Args, Passing>,
+        Args: DeserializeOwned,
+        F::Output: Serialize,
+    {
         let outcome = OnceLock::new();
         if args_ends.is_empty() {
             _ = outcome.set(Ok(Results::default()));
@@ -132,15 +169,22 @@ impl Job {
             entry: entry_offset(run_calls::<F, Args, Passing>)?,
             calls,
             chunk,
-            args: bytes,
+            progress: Mutex::new(Results::new(args_ends.len())),
+            args,
             args_ends,
-            progress: Mutex::new(progress),
+            is_separate,
+            done: AtomicUsize::new(0),
             outcome,
         })
     }
 
     pub(super) fn tasks(&self) -> usize {
         self.args_ends.len()
+    }
+
+    /// How many bytes the arguments of all tasks have.
+    pub(super) fn args_size(&self) -> usize {
+        self.args.len()
     }
 
     /// What is sent before a task's arguments: the entry, which
@@ -166,15 +210,52 @@ impl Job {
         &self.args[start..self.args_ends[task]]
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, Results> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the job fail, unless its outcome is already known.
-    pub(super) fn fail(&self, cause: Cause) {
-        _ = self.outcome.set(Err(cause));
+    /// Makes the job fail, unless its outcome is already known. If each task has an
+    /// outcome of its own, those that are not done fail.
+    pub(super) fn fail(&self, cause: &Cause) {
+        if self.is_separate {
+            return (0..self.tasks()).for_each(|task| self.fail_task(task, cause));
+        }
+        _ = self.outcome.set(Err(cause.clone()));
         // The other tasks' results are not needed any more.
-        self.lock().results = Results::default();
+        *self.lock() = Results::default();
+    }
+
+    /// Makes a task fail that is not done.
+    fn fail_task(&self, task: usize, cause: &Cause) {
+        if !self.is_separate {
+            return self.fail(cause);
+        }
+        self.complete(&mut self.lock(), task, |results| {
+            results.failures.insert(task, cause.clone());
+            0..0
+        });
+    }
+
+    /// Adds the results of a task, whose range in `bytes` `add` returns, unless the
+    /// outcome of the job or of the task is known.
+    fn complete(
+        &self,
+        results: &mut Results,
+        task: usize,
+        add: impl FnOnce(&mut Results) -> Range<usize>,
+    ) {
+        if self.is_done() || results.ranges[task].is_some() {
+            return;
+        }
+        results.ranges[task] = Some(add(results));
+        if self.is_separate {
+            results.order.push(task);
+        }
+        let done = self.done.load(Relaxed) + 1;
+        self.done.store(done, Release);
+        if done == self.tasks() {
+            _ = self.outcome.set(Ok(mem::take(results)));
+        }
     }
 
     /// Whether the outcome is known: all tasks are done, or one has failed.
@@ -191,11 +272,8 @@ impl Job {
         let mut all = Vec::new();
         all.try_reserve_exact(self.calls)
             .map_err(|_| too_large("results", self.calls.saturating_mul(size_of::<R>()) as u64))?;
-        for (task, range) in results.ranges.iter().enumerate() {
-            let large = results.large.get(&task).map(Vec::as_slice);
-            let bytes = large.unwrap_or(&results.bytes[range.clone()]);
-            check_memory("a task's results", bytes.len())?;
-            let mut decoder = decoder::<R>(bytes)?;
+        for task in 0..self.tasks() {
+            let mut decoder = decoder::<R>(results.of_task(task)?)?;
             for _ in 0..self.calls_of(task) {
                 all.push(decode_next(&mut decoder)?);
             }
@@ -250,36 +328,118 @@ impl Task {
         append: impl FnOnce(&mut Vec<u8>) -> bool,
         cause: impl FnOnce() -> Cause,
     ) {
-        let mut progress = self.job.lock();
-        let bytes = &mut progress.results.bytes;
-        let start = bytes.len();
-        if !append(bytes) {
-            drop(progress);
-            return self.job.fail(cause());
+        let job = &self.job;
+        let mut results = job.lock();
+        let start = results.bytes.len();
+        if !append(&mut results.bytes) {
+            drop(results);
+            return self.fail(&cause());
         }
-        if self.job.is_done() {
+        if job.is_done() {
             // Another task has failed.
-            bytes.clear();
+            results.bytes.clear();
             return;
         }
-        let range = start..bytes.len();
-        progress.results.ranges[self.index] = range;
-        self.complete(&mut progress);
+        job.complete(&mut results, self.index, |results| {
+            start..results.bytes.len()
+        });
     }
 
     /// Completes the task with a large result.
-    pub(super) fn store_results(&self, results: Vec<u8>) {
-        let mut progress = self.job.lock();
-        if !self.job.is_done() {
-            progress.results.large.insert(self.index, results);
-            self.complete(&mut progress);
-        }
+    pub(super) fn store_results(&self, bytes: Vec<u8>) {
+        let job = &self.job;
+        job.complete(&mut job.lock(), self.index, |results| {
+            results.large.insert(self.index, bytes);
+            0..0
+        });
     }
 
-    fn complete(&self, progress: &mut Progress) {
-        progress.tasks_left -= 1;
-        if progress.tasks_left == 0 {
-            _ = self.job.outcome.set(Ok(mem::take(&mut progress.results)));
-        }
+    /// Makes the task fail, and the job with it unless each task has an outcome of
+    /// its own.
+    pub(super) fn fail(&self, cause: &Cause) {
+        self.job.fail_task(self.index, cause);
     }
+}
+
+/// The calls of an iterator, each a task with an outcome of its own, on their way
+/// into a job.
+#[derive(Default)]
+pub(super) struct Batch {
+    args: Vec<u8>,
+    args_ends: Vec<usize>,
+}
+
+impl Batch {
+    /// How many calls there are.
+    pub(super) fn len(&self) -> usize {
+        self.args_ends.len()
+    }
+
+    /// How many bytes their arguments have.
+    pub(super) fn size(&self) -> usize {
+        self.args.len()
+    }
+
+    /// Adds a call. If its arguments cannot be encoded, the batch is as it was.
+    pub(super) fn add<F, Args, Passing>(&mut self, args: &Args) -> Result<(), Error>
+    where
+        F: Target<Args, Passing>,
+    {
+        let before = self.args.len();
+        let encoded = F::encode_args(args, &mut Encoder::new(&mut self.args));
+        match encoded {
+            Ok(()) => self.args_ends.push(self.args.len()),
+            Err(_) => self.args.truncate(before),
+        }
+        encoded
+    }
+
+    /// The job of all its calls; the batch is empty afterwards.
+    pub(super) fn take_job<F, Args, Passing>(&mut self) -> Result<Job, Error>
+    where
+        F: Target<Args, Passing>,
+        Args: DeserializeOwned,
+        F::Output: Serialize,
+    {
+        let Batch { args, args_ends } = mem::take(self);
+        Job::of_tasks::<F, Args, Passing>(args_ends.len(), 1, args, args_ends, true)
+    }
+}
+
+/// The results of single tasks, in a job of a [`Batch`].
+impl Job {
+    /// Whether the result of a call is there: of the one with the index `n`, or of
+    /// the one that was done after `n` others, whichever it is.
+    pub(super) fn has_result(&self, n: usize, ordered: bool) -> bool {
+        if self.is_done() || !ordered {
+            return self.is_done() || self.done.load(Acquire) > n;
+        }
+        // They are taken away when the last one has come.
+        let is_there = |results: &Results| results.ranges.get(n).is_none_or(Option::is_some);
+        self.done.load(Acquire) > 0 && is_there(&self.lock())
+    }
+
+    /// Decodes the result that is there: see [`has_result`](Self::has_result).
+    pub(super) fn result<R: DeserializeOwned>(&self, n: usize, ordered: bool) -> Result<R, Error> {
+        let task = |results: &Results| if ordered { n } else { results.order[n] };
+        if !self.is_done() {
+            let results = self.lock();
+            if !self.is_done() {
+                // They are copied, because decoding runs the user's code.
+                let bytes = results.of_task(task(&results))?.to_vec();
+                drop(results);
+                return decode_result(&bytes);
+            }
+        }
+        let outcome = self.outcome.get().expect("the job is done").as_ref();
+        let results = outcome.map_err(Cause::to_error)?;
+        decode_result(results.of_task(task(results))?)
+    }
+}
+
+fn decode_result<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Error> {
+    let mut decoder = decoder::<R>(bytes)?;
+    let result = decode_next(&mut decoder)?;
+    expect_end::<R>(&decoder)?;
+    Ok(result)
 }

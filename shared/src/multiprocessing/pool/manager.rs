@@ -1,12 +1,14 @@
 //! The manager, a thread of each pool: it starts workers and reaps them, and
 //! receives results when no thread that waits for one receives them itself.
 
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc;
 
+use super::channel::PoolSleep;
 use super::handle::WorkerHandle;
 use super::inner::PoolInner;
 use super::job::Cause;
@@ -16,6 +18,10 @@ use crate::multiprocessing::wait::{deadline, is_past};
 
 /// How long a busy manager works before it looks for dead workers.
 const REAP_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long the manager leaves results to a thread that has received some, and may
+/// come again.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How long the manager waits until it tries again to start or to reap a worker.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -45,7 +51,9 @@ fn manage_workers(pool: &PoolInner) {
     while !reap(pool) {
         start_workers(pool);
         let start = Instant::now();
-        pool.poll_results(|state| state.pollers == 0 && start.elapsed() < REAP_INTERVAL);
+        pool.poll_results(|state| {
+            state.pollers == 0 && !state.was_polled && start.elapsed() < REAP_INTERVAL
+        });
         pool.lock().check_workers();
         was_quiet = sleep(pool, was_quiet);
     }
@@ -92,15 +100,20 @@ fn sleep(pool: &PoolInner, was_quiet: bool) -> bool {
     // sleep.
     let count = pool.alarm.count();
     let mut state = pool.lock();
-    // A thread that polls takes care of the results.
-    let has_work = state.pollers == 0 && !state.fall_asleep();
+    // A thread that polls takes care of the results, and one that has polled may do so
+    // again.
+    state.manager_ticks = mem::take(&mut state.was_polled);
+    let is_polled = state.pollers > 0 || state.manager_ticks;
+    let has_work = !is_polled && !state.fall_asleep(PoolSleep::Sleep);
     if has_work || pool.watcher.has_ended() {
         return false;
     }
     // An idle pool sleeps without a limit, but only if nothing has happened for
     // a while: between two calls of `apply` it is idle for a moment.
     state.is_checked = !(was_quiet && state.is_idle());
-    let timeout = if state.needs_retry() {
+    let timeout = if state.manager_ticks {
+        Some(TICK)
+    } else if state.needs_retry() {
         Some(RETRY_INTERVAL)
     } else {
         state.is_checked.then_some(CHECK_INTERVAL)

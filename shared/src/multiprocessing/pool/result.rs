@@ -1,9 +1,11 @@
 //! What a caller waits for: [`AsyncResult`], the result of one job, and [`Imap`],
-//! an iterator that submits one job for each item.
+//! an iterator that submits a job for every few items.
 //!
 //! Both wait in [`inner`](super::inner), and decode in the thread that asks.
 
 use std::collections::VecDeque;
+use std::iter::Fuse;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::inner::PoolInner;
-use super::job::Job;
+use super::job::{Batch, Job};
 use crate::multiprocessing::error::Error;
 use crate::multiprocessing::target::{Owned, Target};
 use crate::multiprocessing::wait::{deadline, is_past};
@@ -19,6 +21,18 @@ use crate::multiprocessing::wait::{deadline, is_past};
 /// How many tasks for each worker [`Imap`] submits before their results are asked
 /// for.
 const TASKS_AHEAD: usize = 16;
+
+/// How many it submits as long as their arguments have no more than so many bytes
+/// for each worker.
+const SMALL_TASKS_AHEAD: usize = 400;
+const SMALL_BYTES_AHEAD: usize = 1 << 16;
+
+/// The most tasks that it submits at a time, and about the most bytes.
+const MAX_BATCH: usize = 64;
+const BATCH_BYTES: usize = 1 << 13;
+
+/// If its iterator takes longer for some items, it submits their tasks at once.
+const SLOW: Duration = Duration::from_micros(20);
 
 /// The result of tasks that may not be done yet: `AsyncResult`. The tasks are done
 /// even if it is dropped.
@@ -82,7 +96,10 @@ impl<T> AsyncResult<T> {
 
     /// Returns whether [`get`](Self::get) would return at once: `r.ready()`.
     pub fn ready(&self) -> bool {
-        self.job.is_done() || self.pool.check_maker().is_err()
+        self.job.is_done() || self.pool.check_maker().is_err() || {
+            self.pool.receive();
+            self.job.is_done()
+        }
     }
 
     /// Waits for the result, but no longer than `timeout`, and returns whether it
@@ -159,21 +176,40 @@ impl<T> std::fmt::Debug for AsyncResult<T> {
 #[must_use = "no task is submitted before the first result is asked for"]
 pub struct Imap<'a, F, I, R> {
     pool: &'a Arc<PoolInner>,
-    target: F,
-    items: I,
-    /// The results that have not been yielded, in the order of their items. An
-    /// item whose task could not be submitted has that error.
-    window: VecDeque<Result<AsyncResult<R>, Error>>,
+    target: PhantomData<(F, fn() -> R)>,
+    items: Fuse<I>,
+    /// Items that were taken and have not been submitted.
+    batch: Batch,
+    /// How many items the next batch should have. It grows as long as the items come
+    /// quickly.
+    batch_len: usize,
+    /// What has not been yielded, in the order of the items.
+    window: VecDeque<Pending>,
+    /// How many items and how many bytes of arguments are in the window.
+    ahead: usize,
+    bytes_ahead: usize,
     ordered: bool,
 }
 
-impl<'a, F, I, R> Imap<'a, F, I, R> {
-    pub(super) fn new(pool: &'a Arc<PoolInner>, target: F, items: I, ordered: bool) -> Self {
+/// A part of what an [`Imap`] has to yield.
+enum Pending {
+    /// The results of a batch, of which so many have been yielded.
+    Batch(Arc<Job>, usize),
+    /// An item whose task could not be submitted.
+    Failed(Error),
+}
+
+impl<'a, F, I: Iterator, R> Imap<'a, F, I, R> {
+    pub(super) fn new(pool: &'a Arc<PoolInner>, _target: F, items: I, ordered: bool) -> Self {
         Imap {
             pool,
-            target,
-            items,
+            target: PhantomData,
+            items: items.fuse(),
+            batch: Batch::default(),
+            batch_len: 1,
             window: VecDeque::new(),
+            ahead: 0,
+            bytes_ahead: 0,
             ordered,
         }
     }
@@ -196,27 +232,122 @@ where
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<R, Error>> {
-        let pool = self.pool;
-        while self.window.len() < pool.processes * TASKS_AHEAD
-            && (self.window.is_empty() || !is_past(deadline))
-            && let Some(item) = self.items.next()
-        {
-            self.window
-                .push_back(AsyncResult::of_call(pool, self.target, (item,)));
-        }
-        if self.window.is_empty() {
-            return None;
+        // Many items at a time, because workers may have to be woken for them.
+        if self.ahead <= self.most_ahead() / 2 {
+            while (self.window.is_empty() || !is_past(deadline))
+                && self.ahead + self.batch_len <= self.most_ahead()
+                && self.fill_batch(deadline) > 0
+            {}
         }
         let candidates = if self.ordered { 1 } else { self.window.len() };
         let ready = || {
             let mut candidates = self.window.iter().take(candidates);
-            candidates.position(|result| result.as_ref().map_or(true, AsyncResult::ready))
+            candidates.position(|pending| match pending {
+                Pending::Batch(job, yielded) => job.has_result(*yielded, self.ordered),
+                Pending::Failed(_) => true,
+            })
         };
-        if ready().is_none() && !pool.wait_until(deadline, || ready().is_some()) {
-            return Some(Err(Error::Timeout));
+        if self.window.is_empty() {
+            return None;
+        }
+        if ready().is_none() {
+            if let Err(error) = self.pool.check_maker() {
+                return Some(Err(error));
+            }
+            if !self.pool.wait_until(deadline, || ready().is_some()) {
+                return Some(Err(Error::Timeout));
+            }
         }
         let index = ready().expect("a candidate is ready");
-        self.window.remove(index).map(|result| result?.get())
+        self.ahead -= 1;
+        if let Pending::Batch(job, yielded) = &mut self.window[index]
+            && *yielded + 1 < job.tasks()
+        {
+            *yielded += 1;
+            return Some(job.result(*yielded - 1, self.ordered));
+        }
+        match self.window.remove(index).expect("it is in the window") {
+            Pending::Failed(error) => Some(Err(error)),
+            Pending::Batch(job, yielded) => {
+                self.bytes_ahead -= job.args_size();
+                Some(job.result(yielded, self.ordered))
+            }
+        }
+    }
+
+    /// How many items may be in the window.
+    fn most_ahead(&self) -> usize {
+        let workers = self.pool.processes;
+        if self.bytes_ahead < workers * SMALL_BYTES_AHEAD {
+            workers * SMALL_TASKS_AHEAD
+        } else {
+            workers * TASKS_AHEAD
+        }
+    }
+
+    /// Takes items and submits their tasks. Returns how many items it has taken.
+    fn fill_batch(&mut self, deadline: Option<Instant>) -> usize {
+        let start = Instant::now();
+        let mut is_slow = false;
+        let mut taken = 0;
+        let mut failed = None;
+        while self.batch.len() < self.batch_len && self.batch.size() < BATCH_BYTES {
+            let Some(item) = self.items.next() else {
+                break;
+            };
+            taken += 1;
+            if let Err(error) = self.batch.add::<F, _, _>(&(item,)) {
+                failed = Some(error);
+                break;
+            }
+            // To ask for the time takes as long as to take a short item.
+            if deadline.is_some() || taken % 4 == 1 {
+                is_slow = start.elapsed() > SLOW;
+                if is_slow {
+                    break;
+                }
+            }
+        }
+        let is_submitted = self.submit_batch();
+        if let Some(error) = failed {
+            self.ahead += 1;
+            self.window.push_back(Pending::Failed(error));
+        }
+        self.batch_len = if is_submitted && !is_slow {
+            (2 * self.batch_len).min(MAX_BATCH)
+        } else {
+            1
+        };
+        taken
+    }
+
+    /// Submits the batch, if it has any items, and returns whether that was possible.
+    fn submit_batch(&mut self) -> bool {
+        let len = self.batch.len();
+        if len == 0 {
+            return true;
+        }
+        self.ahead += len;
+        let job = match self.batch.take_job::<F, (A,), (Owned,)>() {
+            Ok(job) => Arc::new(job),
+            Err(error) => {
+                self.window.push_back(Pending::Failed(error));
+                return false;
+            }
+        };
+        let rejection = self.pool.submit(&job).err();
+        let is_submitted = rejection.is_none();
+        if is_submitted {
+            self.bytes_ahead += job.args_size();
+            self.window.push_back(Pending::Batch(job, 0));
+        } else {
+            // Each item has an error of its own. A pool that has rejected a job
+            // rejects all others.
+            let others = (1..len).filter_map(|_| self.pool.submit(&job).err());
+            let all = rejection.into_iter().chain(others);
+            self.window.extend(all.map(Pending::Failed));
+        }
+        is_submitted
     }
 }
 

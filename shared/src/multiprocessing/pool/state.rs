@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::channel::PoolSleep;
 use super::dispatch::{Backlog, dispatch};
 use super::handle::{WorkerFault, WorkerHandle};
 use super::job::{Cause, Job};
@@ -37,6 +38,10 @@ pub(super) struct State {
     // Who waits; see `inner` and `manager`.
     /// How many waiting threads receive results themselves.
     pub(super) pollers: usize,
+    /// A thread has received results since the manager last looked, and is done.
+    pub(super) was_polled: bool,
+    /// The manager looks for results every now and then, and is not woken for them.
+    pub(super) manager_ticks: bool,
     /// How many threads sleep until there is progress.
     pub(super) blocked: usize,
     /// Whether the manager wakes up to check the workers. If not, the pool is
@@ -66,6 +71,8 @@ impl State {
             ready_count: 0,
             start_failures: 0,
             pollers: 0,
+            was_polled: false,
+            manager_ticks: false,
             blocked: 0,
             is_checked: false,
             is_finished: false,
@@ -144,18 +151,22 @@ impl State {
         any
     }
 
+    /// Whether the workers have been sent all tasks.
+    pub(super) fn is_all_sent(&self) -> bool {
+        self.backlog.is_empty() && self.workers.iter().all(WorkerHandle::is_all_sent)
+    }
+
     /// Makes results wake the pool, and returns whether it may sleep. It may not if
     /// there is something to do already, because nothing will wake it for that.
-    pub(super) fn fall_asleep(&self) -> bool {
-        self.set_asleep(true);
+    pub(super) fn fall_asleep(&self, sleep: PoolSleep) -> bool {
+        self.set_sleep(sleep);
         self.cause().is_some() || !self.workers.iter().any(WorkerHandle::has_work_for_pool)
     }
 
-    /// Sets whether results wake the pool. They need not while a thread looks
-    /// for them.
-    pub(super) fn set_asleep(&self, asleep: bool) {
+    /// Sets when results wake the pool. They need not while a thread looks for them.
+    pub(super) fn set_sleep(&self, sleep: PoolSleep) {
         for worker in &self.workers {
-            worker.set_pool_asleep(asleep);
+            worker.set_pool_sleep(sleep);
         }
     }
 }
@@ -286,9 +297,7 @@ impl State {
         }
         for worker in &mut self.workers {
             worker.kill();
-            worker
-                .drain_tasks()
-                .for_each(|task| task.job.fail(cause.clone()));
+            worker.drain_tasks().for_each(|task| task.fail(&cause));
         }
         self.backlog.fail(&cause);
         self.phase = Phase::Ended(cause);

@@ -13,7 +13,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::alarm::Alarm;
-use super::channel::{Channel, WaitFor};
+use super::channel::{Channel, PoolSleep, WaitFor};
 use super::fork::ForkGeneration;
 use super::job::split_task;
 use crate::multiprocessing::allocation::too_large;
@@ -132,20 +132,24 @@ impl PoolEnd {
         while !self.channel.send(&[], body, outcome.is_err(), &mut sent) {
             self.wait(WaitFor::Room);
         }
-        self.notify_pool();
+        self.wake_pool(false);
     }
 
-    /// Wakes the pool if it sleeps.
-    fn notify_pool(&self) {
-        if self.channel.must_wake_pool() {
-            self.alarm.raise();
+    /// Wakes the pool if it sleeps. `is_idle` says that this worker has nothing else
+    /// to do.
+    fn wake_pool(&self, is_idle: bool) {
+        match self.channel.pool_to_wake(is_idle) {
+            PoolSleep::Awake => {}
+            PoolSleep::Sleep => self.alarm.raise(),
+            PoolSleep::Nap => self.alarm.end_nap(),
         }
     }
 
     fn wait(&self, wanted: WaitFor) {
+        // It may have results to receive, or have to make room for one.
+        self.wake_pool(true);
         if !spin(|| self.channel.is_there(wanted)) {
-            // The pool may have to read a part of a result to make room.
-            self.notify_pool();
+            self.wake_pool(true);
             self.channel.sleep(wanted);
         }
     }
