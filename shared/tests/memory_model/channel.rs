@@ -15,7 +15,7 @@ use loom::thread;
 
 use crate::model::{check, check_deaths, mortal};
 use alarm::Alarm;
-use source::{Channel, WaitFor};
+use source::{Channel, PoolSleep, WaitFor};
 
 /// The pool's end of a channel, the worker's end, and the alarm.
 fn ends() -> (Channel, Channel, Arc<Alarm>) {
@@ -45,38 +45,60 @@ fn run_worker(mut end: Channel, alarm: &Alarm) -> Vec<u8> {
             match receive(&mut end) {
                 Some(task) => break task,
                 None if end.is_exit_requested() => return run,
-                None if end.is_there(WaitFor::Task) => {}
-                None => end.sleep(WaitFor::Task),
+                None => {
+                    wake_pool(&end, alarm, true);
+                    if !end.is_there(WaitFor::Task) {
+                        end.sleep(WaitFor::Task);
+                    }
+                }
             }
         };
         if end.claim(number) {
             run.push(task);
             send(&mut end, task * task);
-            if end.must_wake_pool() {
-                alarm.raise();
-            }
+            wake_pool(&end, alarm, false);
         }
     }
     run
 }
 
-/// Waits for a result, as a pool does.
-fn wait_for_result(end: &mut Channel, alarm: &Alarm) -> u8 {
+fn wake_pool(end: &Channel, alarm: &Alarm, is_idle: bool) {
+    match end.pool_to_wake(is_idle) {
+        PoolSleep::Awake => {}
+        PoolSleep::Sleep => alarm.raise(),
+        PoolSleep::Nap => alarm.end_nap(),
+    }
+}
+
+/// Waits for a result, as a pool does that sleeps in this way.
+fn wait_for_result(end: &mut Channel, alarm: &Alarm, sleep: PoolSleep) -> u8 {
     loop {
-        let count = alarm.count();
+        let (count, naps) = (alarm.count(), alarm.naps());
         if let Some(result) = receive(end) {
             return result;
         }
-        end.set_pool_asleep(true);
+        end.set_pool_sleep(sleep);
         if end.is_empty() {
-            alarm.wait(count, None);
+            match sleep {
+                PoolSleep::Nap => alarm.nap(naps, None),
+                _ => alarm.wait(count, None),
+            }
         }
     }
 }
 
 #[test]
 fn a_sleeping_worker_gets_each_task_and_a_sleeping_pool_each_result() {
-    check(|| {
+    each_result_comes(PoolSleep::Sleep);
+}
+
+#[test]
+fn a_sleeping_worker_gets_each_task_and_a_napping_pool_each_result() {
+    each_result_comes(PoolSleep::Nap);
+}
+
+fn each_result_comes(sleep: PoolSleep) {
+    check(move || {
         let (mut pool, worker, alarm) = ends();
         let working = {
             let alarm = alarm.clone();
@@ -85,7 +107,7 @@ fn a_sleeping_worker_gets_each_task_and_a_sleeping_pool_each_result() {
         for task in [2, 3] {
             send(&mut pool, task);
             pool.wake_worker();
-            assert_eq!(wait_for_result(&mut pool, &alarm), task * task);
+            assert_eq!(wait_for_result(&mut pool, &alarm, sleep), task * task);
         }
         pool.request_exit();
         assert_eq!(working.join().unwrap(), [2, 3]);
