@@ -108,7 +108,7 @@ use crate::multiprocessing::wait::{futex_wait, futex_wake};
 pub(super) const RING_SIZE: u64 = 1 << 17;
 
 /// The longest body of a frame in bytes.
-const MAX_BODY: usize = 1 << 15;
+pub(super) const MAX_BODY: usize = 1 << 15;
 
 #[repr(C)]
 struct ChannelHeader {

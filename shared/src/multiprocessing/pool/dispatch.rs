@@ -2,58 +2,64 @@
 //! [`dispatch`], which hands them out.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 
 use super::handle::WorkerHandle;
-use super::job::{Cause, Job, Task};
+use super::job::{Cause, Job, Run};
+
+/// The most bytes of several tasks that are sent in one message.
+const MAX_RUN_SIZE: usize = 1 << 13;
+
+/// The most tasks that are sent in one message.
+const MAX_RUN: usize = 64;
 
 /// The tasks that no worker has.
 #[derive(Default)]
 pub(super) struct Backlog {
-    /// Tasks that were taken back from a worker. They go first.
-    requeued: VecDeque<Task>,
-    /// The jobs that have tasks that no worker has had, and the index of the
-    /// first such task.
-    jobs: VecDeque<(Arc<Job>, usize)>,
+    /// The jobs of which some tasks have not been given to a worker. Tasks that were
+    /// taken back from a worker go first.
+    runs: VecDeque<Run>,
+    /// How many tasks there are.
+    len: usize,
 }
 
 impl Backlog {
     pub(super) fn is_empty(&self) -> bool {
-        self.requeued.is_empty() && self.jobs.is_empty()
+        self.len == 0
     }
 
     /// Adds a job that has at least one task.
     pub(super) fn add(&mut self, job: Arc<Job>) {
-        self.jobs.push_back((job, 0));
+        self.len += job.tasks();
+        self.runs.push_back(Run::all(job));
     }
 
     /// Puts tasks that were taken back from a worker before all others, in their
     /// order. Returns whether there were any.
-    pub(super) fn requeue(&mut self, tasks: impl DoubleEndedIterator<Item = Task>) -> bool {
-        let before = self.requeued.len();
-        tasks.rev().for_each(|task| self.requeued.push_front(task));
-        self.requeued.len() > before
+    pub(super) fn requeue(&mut self, runs: impl DoubleEndedIterator<Item = Run>) -> bool {
+        let before = self.len;
+        for run in runs.rev() {
+            self.len += run.len();
+            self.runs.push_front(run);
+        }
+        self.len > before
     }
 
-    fn next(&mut self) -> Option<Task> {
-        self.requeued.pop_front().or_else(|| {
-            let (job, next) = self.jobs.front_mut()?;
-            let task = Task {
-                job: job.clone(),
-                index: *next,
-            };
-            *next += 1;
-            if *next == job.tasks() {
-                self.jobs.pop_front();
-            }
-            Some(task)
-        })
+    /// Removes the first tasks, no more than `most`.
+    fn next(&mut self, most: usize) -> Option<Run> {
+        let first = self.runs.front_mut()?;
+        let run = first.take_first(most, MAX_RUN_SIZE);
+        self.len -= run.len();
+        if first.len() == 0 {
+            self.runs.pop_front();
+        }
+        Some(run)
     }
 
     /// Fails all its tasks.
     pub(super) fn fail(&mut self, cause: &Cause) {
-        self.requeued.drain(..).for_each(|task| task.fail(cause));
-        self.jobs.drain(..).for_each(|(job, _)| job.fail(cause));
+        mem::take(self).runs.into_iter().for_each(|run| run.fail(cause));
     }
 }
 
@@ -82,16 +88,20 @@ fn fewest_tasks(workers: &[WorkerHandle]) -> Option<usize> {
     takers.map(WorkerHandle::task_count).min()
 }
 
-/// Gives one task to each worker that has no more than `fewest`. Returns whether
-/// there was a task.
+/// Gives a run of tasks to each worker that has no more tasks than `fewest`. Returns
+/// whether there was a task.
 fn dispatch_round(fewest: usize, backlog: &mut Backlog, workers: &mut [WorkerHandle]) -> bool {
     let mut any = false;
+    let share = backlog.len / workers.len();
     for worker in workers {
         if worker.can_take_a_task() && worker.task_count() <= fewest {
-            let Some(task) = backlog.next() else {
+            // A worker without many tasks gets single ones, so that tasks begin in
+            // their order.
+            let most = (worker.task_count() / 8).min(share).min(MAX_RUN);
+            let Some(run) = backlog.next(most.min(worker.tasks_left())) else {
                 break;
             };
-            worker.assign(task);
+            worker.assign(run);
             any = true;
         }
     }

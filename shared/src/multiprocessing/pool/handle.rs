@@ -13,7 +13,7 @@ use nix::libc;
 
 use super::alarm::Alarm;
 use super::channel::{Channel, Frame, PoolSleep, RING_SIZE};
-use super::job::{Cause, Task};
+use super::job::{Cause, Run};
 use super::watcher::Watcher;
 use crate::multiprocessing::allocation::too_large;
 use crate::multiprocessing::child::{Child, ExitStatus};
@@ -32,14 +32,18 @@ pub(super) struct WorkerHandle {
     channel: Channel,
     /// Its initializer has returned.
     pub(super) is_ready: bool,
-    /// The tasks that it has been given and has not answered, with their
-    /// numbers.
-    tasks: VecDeque<(u64, Task)>,
+    /// The tasks that it has been given and has not answered, with the number of the
+    /// first one of each run.
+    runs: VecDeque<(u64, Run)>,
+    /// How many tasks these are.
+    task_count: usize,
     /// The number of the next task that is sent over the channel.
     next_number: u64,
     /// How many more tasks it may be given.
     tasks_left: usize,
     unsent: Unsent,
+    /// The header of the last message.
+    header: Vec<u8>,
     /// How many bytes it had been sent when it was last woken.
     woken_at: u64,
     partial: PartialOutcome,
@@ -57,10 +61,10 @@ pub(super) struct WorkerHandle {
 #[derive(Clone, Copy, PartialEq)]
 enum Unsent {
     Nothing,
-    /// The bytes of the last task from this one on.
-    TaskFrom(usize),
-    /// An empty last frame, because the task was taken back when a part of it had
-    /// been sent.
+    /// The bytes of the last run from this one on.
+    RunFrom(usize),
+    /// An empty last frame, because the run was taken back when a part of it had been
+    /// sent.
     LastFrame,
 }
 
@@ -75,8 +79,8 @@ struct PartialOutcome {
 /// What a worker has to do next.
 #[derive(Clone, Copy, PartialEq)]
 enum Expected {
-    /// To begin a task, having read this many bytes so far.
-    Begin(u64),
+    /// To begin the task with this number, having read this many bytes so far.
+    Begin(u64, u64),
     Exit,
 }
 
@@ -121,10 +125,12 @@ impl WorkerHandle {
             child,
             channel,
             is_ready: false,
-            tasks: VecDeque::new(),
+            runs: VecDeque::new(),
+            task_count: 0,
             next_number: 0,
             tasks_left: settings.max_tasks,
             unsent: Unsent::Nothing,
+            header: Vec::new(),
             woken_at: 0,
             partial: PartialOutcome::default(),
             is_retiring: false,
@@ -143,7 +149,12 @@ impl WorkerHandle {
 impl WorkerHandle {
     /// How many tasks it has been given and has not answered.
     pub(super) fn task_count(&self) -> usize {
-        self.tasks.len()
+        self.task_count
+    }
+
+    /// How many more tasks it may be given.
+    pub(super) fn tasks_left(&self) -> usize {
+        self.tasks_left
     }
 
     pub(super) fn can_take_a_task(&self) -> bool {
@@ -156,7 +167,7 @@ impl WorkerHandle {
 
     /// Whether it has answered the last task that it may be given.
     pub(super) fn is_used_up(&self) -> bool {
-        self.tasks_left == 0 && self.tasks.is_empty()
+        self.tasks_left == 0 && self.task_count == 0
     }
 
     /// Whether it has been sent all of its tasks.
@@ -164,13 +175,16 @@ impl WorkerHandle {
         self.unsent == Unsent::Nothing
     }
 
-    /// Gives it a task, which it must be able to take. A call of
+    /// Gives it tasks, which it must be able to take. A call of
     /// [`wake`](Self::wake) has to follow, but other tasks may come before it.
-    pub(super) fn assign(&mut self, task: Task) {
-        self.tasks.push_back((self.next_number, task));
-        self.next_number += 1;
-        self.tasks_left -= 1;
-        self.unsent = Unsent::TaskFrom(0);
+    pub(super) fn assign(&mut self, run: Run) {
+        run.write_header(&mut self.header);
+        let len = run.len();
+        self.runs.push_back((self.next_number, run));
+        self.next_number += len as u64;
+        self.task_count += len;
+        self.tasks_left -= len;
+        self.unsent = Unsent::RunFrom(0);
         self.send_unsent();
     }
 
@@ -180,10 +194,9 @@ impl WorkerHandle {
     pub(super) fn send_unsent(&mut self) -> bool {
         let channel = &mut self.channel;
         let sent_before = channel.bytes_sent();
-        let all = match (&mut self.unsent, self.tasks.back()) {
-            (Unsent::TaskFrom(start), Some((_, Task { job, index }))) => {
-                let (header, args) = (job.task_header(*index), job.args(*index));
-                channel.send(&header, args, false, start)
+        let all = match (&mut self.unsent, self.runs.back()) {
+            (Unsent::RunFrom(start), Some((_, run))) => {
+                channel.send(&self.header, run.args(), false, start)
             }
             (Unsent::LastFrame, _) => channel.send(&[], &[], false, &mut 0),
             _ => return false,
@@ -192,7 +205,7 @@ impl WorkerHandle {
             self.unsent = Unsent::Nothing;
         }
         let sent = channel.bytes_sent();
-        if self.tasks.len() == 1 || sent - self.woken_at >= WAKE_SIZE {
+        if self.task_count == 1 || sent - self.woken_at >= WAKE_SIZE {
             self.wake();
         }
         sent > sent_before
@@ -206,26 +219,65 @@ impl WorkerHandle {
         }
     }
 
-    /// Takes back the tasks that the worker has not begun. It keeps a task that
-    /// is being sent, unless it seems to be stopped. A call of
-    /// [`wake`](Self::wake) has to follow.
-    pub(super) fn take_back(&mut self) -> impl DoubleEndedIterator<Item = Task> + use<> {
-        let being_sent = if !self.is_stuck && self.unsent != Unsent::Nothing {
-            self.tasks.pop_back()
-        } else {
-            None
-        };
-        let end = self.next_number - u64::from(being_sent.is_some());
-        let first = self.channel.claim_below(end);
-        let begun = self.tasks.partition_point(|(number, _)| *number < first);
-        let taken = self.tasks.split_off(begun);
-        self.tasks_left += taken.len();
-        if being_sent.is_none() && self.unsent != Unsent::Nothing {
-            self.unsent = Unsent::LastFrame;
-            self.send_unsent();
+    /// Takes back the tasks that the worker has not begun. It keeps a task of which a
+    /// part was sent, unless it seems to be stopped. A call of [`wake`](Self::wake) has
+    /// to follow.
+    pub(super) fn take_back(&mut self) -> impl DoubleEndedIterator<Item = Run> + use<> {
+        let mut unsent = None;
+        if let Unsent::RunFrom(start) = self.unsent
+            && (start == 0 || !self.is_stuck)
+        {
+            unsent = self.runs.pop_back();
         }
-        self.tasks.extend(being_sent);
-        taken.into_iter().map(|(_, task)| task)
+        let end = unsent.as_ref().map_or(self.next_number, |(first, _)| *first);
+        let first = self.channel.claim_below(end);
+        let mut taken = self.split_off_runs(first);
+        match unsent {
+            // The worker has seen nothing of it.
+            Some((first, run)) if self.unsent == Unsent::RunFrom(0) => {
+                self.next_number = first;
+                self.unsent = Unsent::Nothing;
+                taken.push_back((first, run));
+            }
+            Some(kept) => self.runs.push_back(kept),
+            None if self.unsent != Unsent::Nothing => {
+                self.unsent = Unsent::LastFrame;
+                self.send_unsent();
+            }
+            None => {}
+        }
+        let count: usize = taken.iter().map(|(_, run)| run.len()).sum();
+        self.task_count -= count;
+        self.tasks_left += count;
+        taken.into_iter().map(|(_, run)| run)
+    }
+
+    /// Removes the tasks with this number and greater ones, and returns them.
+    fn split_off_runs(&mut self, number: u64) -> VecDeque<(u64, Run)> {
+        let middle = self.runs.partition_point(|(first, _)| *first < number);
+        let mut greater = self.runs.split_off(middle);
+        if let Some((first, run)) = self.runs.back_mut()
+            && number < *first + run.len() as u64
+        {
+            greater.push_front((number, run.split_off((number - *first) as usize)));
+        }
+        greater
+    }
+
+    /// Removes the first task, which has been answered: `complete` removes it from its
+    /// run.
+    fn remove_answered(
+        &mut self,
+        complete: impl FnOnce(&mut Channel, &mut Run),
+    ) -> Result<(), WorkerFault> {
+        let (first, run) = self.runs.front_mut().ok_or(WorkerFault::Corrupt)?;
+        complete(&mut self.channel, run);
+        *first += 1;
+        self.task_count -= 1;
+        if run.len() == 0 {
+            self.runs.pop_front();
+        }
+        Ok(())
     }
 }
 
@@ -249,12 +301,13 @@ impl WorkerHandle {
                 continue;
             }
             // The common case, a small result, is copied once.
-            let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
             let pid = self.child.pid();
-            task.append_results(
-                |results| self.channel.read(frame, results),
-                || Cause::Failure(pid, results_too_large(frame.len)),
-            );
+            self.remove_answered(|channel, run| {
+                run.append_results(
+                    |results| channel.read(frame, results),
+                    || Cause::Failure(pid, results_too_large(frame.len)),
+                );
+            })?;
         }
         if received > 0 {
             // It may be waiting for room.
@@ -287,12 +340,11 @@ impl WorkerHandle {
                 Err(WorkerFault::InitializerFailed(failure))
             });
         }
-        let (_, task) = self.tasks.pop_front().ok_or(WorkerFault::Corrupt)?;
-        match failure {
-            Some(failure) => task.fail(&Cause::Failure(self.child.pid(), failure)),
-            None => task.store_results(bytes),
-        }
-        Ok(())
+        let pid = self.child.pid();
+        self.remove_answered(|_, run| match failure {
+            Some(failure) => run.fail_first(&Cause::Failure(pid, failure)),
+            None => run.store_results(bytes),
+        })
     }
 
     /// Sets how the pool sleeps.
@@ -329,10 +381,11 @@ impl WorkerHandle {
         if self.is_retiring {
             return Some(Expected::Exit);
         }
-        let (number, _) = self.tasks.front()?;
+        let (number, _) = self.runs.front()?;
         let has_begun = self.channel.claimed() > *number;
         let waits_for_rest = self.unsent != Unsent::Nothing && self.channel.is_all_read();
-        (!has_begun && !waits_for_rest).then(|| Expected::Begin(self.channel.bytes_read()))
+        (!has_begun && !waits_for_rest)
+            .then(|| Expected::Begin(*number, self.channel.bytes_read()))
     }
 
     /// Asks it to exit when it has done its tasks.
@@ -360,9 +413,10 @@ impl WorkerHandle {
         self.child.exit_status().ok().flatten()
     }
 
-    /// Removes all its tasks.
-    pub(super) fn drain_tasks(&mut self) -> impl Iterator<Item = Task> {
-        self.tasks.drain(..).map(|(_, task)| task)
+    /// Fails all its tasks.
+    pub(super) fn fail_tasks(&mut self, cause: &Cause) {
+        self.task_count = 0;
+        self.runs.drain(..).for_each(|(_, run)| run.fail(cause));
     }
 
     /// After its end and after its last result was received: fails the task that
@@ -370,14 +424,11 @@ impl WorkerHandle {
     pub(super) fn fail_begun(
         mut self,
         status: ExitStatus,
-    ) -> impl DoubleEndedIterator<Item = Task> + use<> {
-        let claimed = self.channel.claimed();
-        let begun = self.tasks.partition_point(|(number, _)| *number < claimed);
-        let rest = self.tasks.split_off(begun);
-        for (_, task) in self.tasks {
-            task.fail(&Cause::Ended(self.child.pid(), status));
-        }
-        rest.into_iter().map(|(_, task)| task)
+    ) -> impl DoubleEndedIterator<Item = Run> + use<> {
+        let rest = self.split_off_runs(self.channel.claimed());
+        let cause = Cause::Ended(self.child.pid(), status);
+        self.fail_tasks(&cause);
+        rest.into_iter().map(|(_, run)| run)
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) struct Job {
     calls: usize,
     /// How many calls make one task; the last task may have fewer.
     chunk: usize,
-    /// The encoded arguments of all calls.
+    /// What a worker gets of the tasks: for each the number of its calls (8 bytes) and
+    /// their encoded arguments.
     args: Vec<u8>,
     /// Where the arguments of each task end in `args`.
     args_ends: Vec<usize>,
@@ -136,12 +137,17 @@ impl Job {
         let mut bytes = Vec::with_capacity(expected_bytes.min(MAX_PREALLOCATED));
         let mut args_ends = Vec::with_capacity(expected.div_ceil(chunk).min(MAX_PREALLOCATED));
         while args.peek().is_some() {
+            let start = bytes.len();
+            bytes.extend(0u64.to_le_bytes());
             let mut encoder = Encoder::new(&mut bytes);
+            let calls_before = calls;
             for args in args.by_ref().take(chunk) {
                 F::encode_args(&args, &mut encoder)?;
                 calls += 1;
             }
             drop(encoder);
+            let count = ((calls - calls_before) as u64).to_le_bytes();
+            bytes[start..][..count.len()].copy_from_slice(&count);
             args_ends.push(bytes.len());
         }
         Self::of_tasks::<F, Args, Passing>(calls, chunk, bytes, args_ends, false)
@@ -187,27 +193,14 @@ impl Job {
         self.args.len()
     }
 
-    /// What is sent before a task's arguments: the entry, which
-    /// [`split_task`] removes, and the number of calls, which [`run_calls`] does.
-    pub(super) fn task_header(&self, task: usize) -> [u8; 16] {
-        let mut header = [0; 16];
-        header[..8].copy_from_slice(&self.entry.to_le_bytes());
-        header[8..].copy_from_slice(&(self.calls_of(task) as u64).to_le_bytes());
-        header
-    }
-
     fn calls_of(&self, task: usize) -> usize {
         self.chunk.min(self.calls - task * self.chunk)
     }
 
-    /// The encoded arguments of a task.
-    pub(super) fn args(&self, task: usize) -> &[u8] {
-        let start = if task == 0 {
-            0
-        } else {
-            self.args_ends[task - 1]
-        };
-        &self.args[start..self.args_ends[task]]
+    /// Where the arguments of tasks are in `args`.
+    fn args_range(&self, tasks: Range<usize>) -> Range<usize> {
+        let end_before = |task: usize| if task == 0 { 0 } else { self.args_ends[task - 1] };
+        end_before(tasks.start)..end_before(tasks.end)
     }
 
     fn lock(&self) -> MutexGuard<'_, Results> {
@@ -283,13 +276,24 @@ impl Job {
     }
 }
 
-/// Splits a task, as a worker receives it, into the offset of the function to
-/// call and the input of this function.
-pub(super) fn split_task(task: &[u8]) -> (u64, &[u8]) {
-    let (entry, input) = task
-        .split_first_chunk()
-        .expect("a task starts with its function");
-    (u64::from_le_bytes(*entry), input)
+/// Splits a message with a run of tasks, as a worker receives it, into the offset of
+/// the function to call and the inputs of this function.
+pub(super) fn split_run(message: &[u8]) -> (u64, impl Iterator<Item = &[u8]>) {
+    let number = |bytes: &mut &[u8]| {
+        let (number, rest) = bytes.split_first_chunk().expect("a message has a header");
+        *bytes = rest;
+        u64::from_le_bytes(*number)
+    };
+    let mut rest = message;
+    let entry = number(&mut rest);
+    let others = number(&mut rest) as usize - 1;
+    let (lengths, mut rest) = rest.split_at(others * size_of::<u32>());
+    let mut lengths = lengths.as_chunks().0.iter().map(|len| u32::from_le_bytes(*len));
+    let inputs = (0..=others).map(move |_| {
+        let len = lengths.next().map_or(rest.len(), |len| len as usize);
+        rest.split_off(..len).expect("as long as its tasks")
+    });
+    (entry, inputs)
 }
 
 /// The function that a worker calls for a task: it decodes the arguments of each
@@ -313,51 +317,116 @@ where
     expect_end::<Args>(&args)
 }
 
-/// One task of a job, by its index.
-pub(super) struct Task {
-    pub(super) job: Arc<Job>,
-    pub(super) index: usize,
+/// Tasks of a job that follow one another, by their indices. They are sent to a worker
+/// in one message.
+pub(super) struct Run {
+    job: Arc<Job>,
+    tasks: Range<usize>,
 }
 
-impl Task {
-    /// Completes the task with a small result. `append` appends it to a buffer;
-    /// if it returns false, because there is no memory, the task fails with
-    /// `cause`.
+impl Run {
+    /// All tasks of a job.
+    pub(super) fn all(job: Arc<Job>) -> Self {
+        let tasks = 0..job.tasks();
+        Run { job, tasks }
+    }
+
+    /// How many tasks there are.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Removes the first tasks, no more than `most`: as many as have no more than
+    /// `size` bytes together, but at least one.
+    pub(super) fn take_first(&mut self, most: usize, size: usize) -> Run {
+        let start = self.tasks.start;
+        let most = &self.job.args_ends[start..self.tasks.end.min(start + most.max(1))];
+        let end = self.job.args_range(start..start).end + size;
+        let len = most.partition_point(|&task_end| task_end <= end).max(1);
+        self.tasks.start += len;
+        Run {
+            job: self.job.clone(),
+            tasks: start..start + len,
+        }
+    }
+
+    /// Removes all tasks but the first `len`, and returns them.
+    pub(super) fn split_off(&mut self, len: usize) -> Run {
+        let middle = self.tasks.start + len;
+        let end = std::mem::replace(&mut self.tasks.end, middle);
+        Run {
+            job: self.job.clone(),
+            tasks: middle..end,
+        }
+    }
+
+    /// Replaces `header` by what is sent before [`args`](Self::args): the entry, how
+    /// many tasks there are, and the length of each but the last.
+    pub(super) fn write_header(&self, header: &mut Vec<u8>) {
+        header.clear();
+        header.extend(self.job.entry.to_le_bytes());
+        header.extend((self.len() as u64).to_le_bytes());
+        for task in self.tasks.start..self.tasks.end - 1 {
+            let len = self.job.args_range(task..task + 1).len() as u32;
+            header.extend(len.to_le_bytes());
+        }
+    }
+
+    /// The arguments of its tasks.
+    pub(super) fn args(&self) -> &[u8] {
+        &self.job.args[self.job.args_range(self.tasks.clone())]
+    }
+
+    /// Removes the first task, and completes it with a small result. `append` appends
+    /// it to a buffer; if it returns false, because there is no memory, the task fails
+    /// with `cause`.
     pub(super) fn append_results(
-        &self,
+        &mut self,
         append: impl FnOnce(&mut Vec<u8>) -> bool,
         cause: impl FnOnce() -> Cause,
     ) {
+        let task = self.next();
         let job = &self.job;
         let mut results = job.lock();
         let start = results.bytes.len();
         if !append(&mut results.bytes) {
             drop(results);
-            return self.fail(&cause());
+            return job.fail_task(task, &cause());
         }
         if job.is_done() {
             // Another task has failed.
             results.bytes.clear();
             return;
         }
-        job.complete(&mut results, self.index, |results| {
-            start..results.bytes.len()
-        });
+        job.complete(&mut results, task, |results| start..results.bytes.len());
     }
 
-    /// Completes the task with a large result.
-    pub(super) fn store_results(&self, bytes: Vec<u8>) {
+    /// Removes the first task, and completes it with a large result.
+    pub(super) fn store_results(&mut self, bytes: Vec<u8>) {
+        let task = self.next();
         let job = &self.job;
-        job.complete(&mut job.lock(), self.index, |results| {
-            results.large.insert(self.index, bytes);
+        job.complete(&mut job.lock(), task, |results| {
+            results.large.insert(task, bytes);
             0..0
         });
     }
 
-    /// Makes the task fail, and the job with it unless each task has an outcome of
-    /// its own.
-    pub(super) fn fail(&self, cause: &Cause) {
-        self.job.fail_task(self.index, cause);
+    /// Removes the first task, which fails, and the job with it unless each task has
+    /// an outcome of its own.
+    pub(super) fn fail_first(&mut self, cause: &Cause) {
+        let task = self.next();
+        self.job.fail_task(task, cause);
+    }
+
+    /// Makes all its tasks fail.
+    pub(super) fn fail(mut self, cause: &Cause) {
+        while self.len() > 0 {
+            self.fail_first(cause);
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        self.tasks.next().expect("it has a task")
     }
 }
 
@@ -386,6 +455,7 @@ impl Batch {
         F: Target<Args, Passing>,
     {
         let before = self.args.len();
+        self.args.extend(1u64.to_le_bytes());
         let encoded = F::encode_args(args, &mut Encoder::new(&mut self.args));
         match encoded {
             Ok(()) => self.args_ends.push(self.args.len()),

@@ -297,7 +297,7 @@ impl State {
         }
         for worker in &mut self.workers {
             worker.kill();
-            worker.drain_tasks().for_each(|task| task.fail(&cause));
+            worker.fail_tasks(&cause);
         }
         self.backlog.fail(&cause);
         self.phase = Phase::Ended(cause);

@@ -13,9 +13,9 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::alarm::Alarm;
-use super::channel::{Channel, PoolSleep, WaitFor};
+use super::channel::{Channel, MAX_BODY, PoolSleep, WaitFor};
 use super::fork::ForkGeneration;
-use super::job::split_task;
+use super::job::split_run;
 use crate::multiprocessing::allocation::too_large;
 use crate::multiprocessing::codec::{encode, provide_handles};
 use crate::multiprocessing::entry::{call, resolve_entry, run_entry};
@@ -54,26 +54,36 @@ pub(in crate::multiprocessing) fn run_worker(
     if started.is_err() {
         std::process::exit(1);
     }
-    let (mut task, mut results) = (Vec::new(), Vec::new());
-    for number in 0.. {
+    // A message of several tasks fits without an allocation.
+    let (mut message, mut results) = (Vec::with_capacity(MAX_BODY), Vec::new());
+    let mut number = 0;
+    loop {
         // The memory of a large task is given back after it.
-        task.clear();
-        task.shrink_to(KEPT_CAPACITY);
-        let Some(received) = pool.receive(&mut task) else {
-            break;
+        message.clear();
+        message.shrink_to(KEPT_CAPACITY);
+        let Some(received) = pool.receive(&mut message) else {
+            return Ok(());
         };
-        if pool.channel.claim(number) {
-            results.clear();
-            results.shrink_to(KEPT_CAPACITY);
-            let outcome = received.and_then(|()| {
-                let (entry, input) = split_task(&task);
-                call(resolve_entry(entry)?, input, &mut results)
-            });
-            exit_if_copy(generation);
-            pool.send_outcome(outcome.as_ref().map(|()| &results[..]));
+        let mut run = |number: u64, call: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Failure>| {
+            if pool.channel.claim(number) {
+                results.clear();
+                results.shrink_to(KEPT_CAPACITY);
+                let outcome = call(&mut results);
+                exit_if_copy(generation);
+                pool.send_outcome(outcome.as_ref().map(|()| &results[..]));
+            }
+        };
+        if let Err(failure) = received {
+            run(number, &mut |_| Err(failure.clone()));
+            number += 1;
+            continue;
+        }
+        let (entry, inputs) = split_run(&message);
+        for input in inputs {
+            run(number, &mut |results| call(resolve_entry(entry)?, input, results));
+            number += 1;
         }
     }
-    Ok(())
 }
 
 /// Exits in a copy of the worker that a task has made with `fork`. The copy
@@ -109,7 +119,8 @@ impl PoolEnd {
                     fits &= self.channel.read(frame, task);
                     if !fits {
                         // The rest of the task is read, but not kept.
-                        *task = Vec::new();
+                        task.clear();
+                        task.shrink_to(KEPT_CAPACITY);
                     }
                     if !frame.continues {
                         let failure = || too_large("a task's arguments", size as u64).into();
