@@ -22,8 +22,9 @@
 //! A frame: │ length (4 bytes) │ flags (4) │ body │ padding to 8 bytes │
 //! ```
 //!
-//! A message is a task, a result or a failure. One that is longer than
-//! [`MAX_BODY`] has several frames, so its size is not limited by the ring.
+//! A message is a run of tasks, a result or a failure. One that is longer than
+//! [`MAX_BODY`] has several frames, so its size is not limited by the ring; then it is
+//! a single task.
 //! `tail` counts the bytes ever written to a ring and `head` the bytes ever
 //! read; modulo the size of the ring they are offsets. The writer stores `tail`
 //! after the bytes of a frame, and the reader stores `head` after it has copied
@@ -40,8 +41,8 @@
 //!
 //! # Claiming a task
 //!
-//! The tasks of a channel are numbered from 0 in the order in which they are
-//! sent. `claimed` decides which side has a task: a worker claims the tasks it runs
+//! The tasks of a channel, not the messages, are numbered from 0 in the order in
+//! which they are sent. `claimed` decides which side has a task: a worker claims the tasks it runs
 //! one by one, and the pool claims all those it takes back at once, for
 //! another worker.
 //!
@@ -50,7 +51,7 @@
 //!
 //! A worker's steps with task `n`, and what its death after each of them leaves:
 //!
-//! 1. It reads the task from the ring. `claimed` is `n`, so the pool gives `n` and
+//! 1. It reads the message with the task from the ring. `claimed` is `n` or less, so the pool gives `n` and
 //!    all later tasks to other workers
 //!    (`a_worker_killed_while_idle_fails_no_task`).
 //! 2. It claims the task, or skips it if the pool has taken it back. `claimed` is
@@ -87,10 +88,11 @@
 //! every worker.
 //!
 //! A worker sleeps on the futex `worker_asleep`. The pool waits for all its
-//! workers at once, so its manager sleeps on one [`alarm`](super::alarm), and
-//! `pool_asleep` in a channel says only that a result there should raise it. If a
-//! worker dies before it has raised the alarm, the [`watcher`](super::watcher)
-//! raises it.
+//! workers at once, so it sleeps on one [`alarm`](super::alarm), and `pool_asleep` in
+//! a channel says only when that should be raised: for each result if the manager
+//! sleeps, and when the worker has nothing else to do if a thread naps (see
+//! [`inner`](super::inner)). If a worker dies before it has raised the alarm, the
+//! [`watcher`](super::watcher) raises it.
 //!
 //! A worker uses its mapping of this memory, and not the descriptor, because a
 //! task may close all descriptors and open files that get their numbers.

@@ -1,4 +1,4 @@
-//! Which worker gets which task: the [`Backlog`] of tasks that no worker has, and
+//! Which worker gets which tasks: the [`Backlog`] of tasks that no worker has, and
 //! [`dispatch`], which hands them out.
 
 use std::collections::VecDeque;
@@ -59,7 +59,10 @@ impl Backlog {
 
     /// Fails all its tasks.
     pub(super) fn fail(&mut self, cause: &Cause) {
-        mem::take(self).runs.into_iter().for_each(|run| run.fail(cause));
+        mem::take(self)
+            .runs
+            .into_iter()
+            .for_each(|run| run.fail(cause));
     }
 }
 

@@ -229,7 +229,9 @@ impl WorkerHandle {
         {
             unsent = self.runs.pop_back();
         }
-        let end = unsent.as_ref().map_or(self.next_number, |(first, _)| *first);
+        let end = unsent
+            .as_ref()
+            .map_or(self.next_number, |(first, _)| *first);
         let first = self.channel.claim_below(end);
         let mut taken = self.split_off_runs(first);
         match unsent {
@@ -384,8 +386,7 @@ impl WorkerHandle {
         let (number, _) = self.runs.front()?;
         let has_begun = self.channel.claimed() > *number;
         let waits_for_rest = self.unsent != Unsent::Nothing && self.channel.is_all_read();
-        (!has_begun && !waits_for_rest)
-            .then(|| Expected::Begin(*number, self.channel.bytes_read()))
+        (!has_begun && !waits_for_rest).then(|| Expected::Begin(*number, self.channel.bytes_read()))
     }
 
     /// Asks it to exit when it has done its tasks.

@@ -5,14 +5,17 @@
 //! # Who receives the results
 //!
 //! A thread that waits for a result polls the channels itself as long as results
-//! come quickly ([`poll_results`](PoolInner::poll_results)). No thread has to be
-//! woken then, and the manager sleeps. After some microseconds without a result
-//! it blocks on a condition variable, and leaves the channels to the manager,
-//! which polls in the same way and then sleeps on the alarm. All of them call
-//! [`State::advance`] under the lock, so it does not matter who does.
+//! come quickly ([`poll_results`](PoolInner::poll_results)), and naps in between.
+//! Meanwhile the manager sleeps, and no other thread has to be woken. After a
+//! millisecond without a result the thread blocks on a condition variable, and leaves
+//! the channels to the manager, which polls in the same way and then sleeps on the
+//! alarm. A thread that is done leaves them to the manager too. But if it may come
+//! again soon, as one that asks an `Imap` for one result after the other, the manager
+//! only looks every 10 ms, as long as the workers have all tasks already. All of them
+//! call [`State::advance`] under the lock, so it does not matter who does.
 //!
-//! Invariant: if no thread polls, then results raise the alarm, or the manager is
-//! about to look for them.
+//! Invariant: if no thread polls, then results raise the alarm, or the manager looks
+//! for them within 10 ms, and [`receive`](PoolInner::receive) does at once.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -150,9 +153,14 @@ impl PoolInner {
         let mut last_result = Instant::now();
         loop {
             self.poll_results(|state| !is_over(state));
-            if is_over(&self.lock()) || last_result.elapsed() > PATIENCE {
+            let state = self.lock();
+            // While workers are missing, the manager is busy, and starts them sooner if
+            // no other thread of the process runs.
+            let is_impatient = state.lacks_workers() || last_result.elapsed() > PATIENCE;
+            if is_over(&state) || is_impatient {
                 break;
             }
+            drop(state);
             if self.nap(deadline) {
                 last_result = Instant::now();
             }

@@ -1,9 +1,10 @@
-//! A [`Job`] is one call of a pool's method: its arguments, encoded and cut into
-//! tasks, and the results that have come so far. A task is what a worker runs
-//! at a time, a chunk of one or more calls of the target.
+//! A [`Job`] is one call of a pool's method, or some items of an `Imap`: its arguments,
+//! encoded and cut into tasks, and the results that have come so far. A task is what a
+//! worker runs at a time, a chunk of one or more calls of the target. A [`Run`] is
+//! tasks of a job that are sent together.
 //!
 //! Above stand [`dispatch`](super::dispatch), which chooses a worker for each
-//! task, and [`result`](super::result), which decodes the results.
+//! run, and [`result`](super::result), which decodes the results.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -199,7 +200,13 @@ impl Job {
 
     /// Where the arguments of tasks are in `args`.
     fn args_range(&self, tasks: Range<usize>) -> Range<usize> {
-        let end_before = |task: usize| if task == 0 { 0 } else { self.args_ends[task - 1] };
+        let end_before = |task: usize| {
+            if task == 0 {
+                0
+            } else {
+                self.args_ends[task - 1]
+            }
+        };
         end_before(tasks.start)..end_before(tasks.end)
     }
 
@@ -288,7 +295,11 @@ pub(super) fn split_run(message: &[u8]) -> (u64, impl Iterator<Item = &[u8]>) {
     let entry = number(&mut rest);
     let others = number(&mut rest) as usize - 1;
     let (lengths, mut rest) = rest.split_at(others * size_of::<u32>());
-    let mut lengths = lengths.as_chunks().0.iter().map(|len| u32::from_le_bytes(*len));
+    let mut lengths = lengths
+        .as_chunks()
+        .0
+        .iter()
+        .map(|len| u32::from_le_bytes(*len));
     let inputs = (0..=others).map(move |_| {
         let len = lengths.next().map_or(rest.len(), |len| len as usize);
         rest.split_off(..len).expect("as long as its tasks")

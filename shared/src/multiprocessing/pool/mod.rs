@@ -2,7 +2,9 @@
 //! when a worker dies, what a pool costs, and which lock guards what.
 //!
 //! One call of a method of `Pool` is a *job*. It is cut into *tasks*, which the pool
-//! gives to its *workers*; a task is one or more calls of the target.
+//! gives to its *workers*; a task is one or more calls of the target. A *run* is tasks
+//! of a job that follow one another; a worker gets them in one message, but begins,
+//! answers and loses them one by one.
 //!
 //! # The modules, in the order in which a task meets them
 //!
@@ -44,14 +46,14 @@
 //!   │ State::submit
 //!   ▼
 //! Backlog                tasks that no worker has
-//!   │ dispatch           to the worker with the fewest
+//!   │ dispatch           a run to the worker with the fewest tasks
 //!   ▼
 //! WorkerHandle ────────► ring of tasks ───────────────► receive
 //!   │ assign                                            claim
 //!   │                                                   run_calls  decodes, calls, encodes
 //!   ▼                                                     │
 //! WorkerHandle ◄──────── ring of results ◄────────────── send_outcome
-//!   │ receive_results                                   must_wake_pool
+//!   │ receive_results                                   pool_to_wake
 //!   ▼
 //! Job                    collects the results
 //!   │ outcome
@@ -426,9 +428,13 @@ impl Pool {
 
     /// Calls `target` with each item and yields the results in the items'
     /// order: `pool.imap(square, items)`. Items are taken as results are, at most
-    /// 16 for each worker ahead, so there may be infinitely many. The thread that
-    /// asks for a result takes them from the iterator, so a slow iterator delays
-    /// it.
+    /// 16 for each worker ahead, or 400 if they are small, so there may be infinitely
+    /// many. The thread that asks for a result takes them from the iterator, so a slow
+    /// iterator delays it.
+    ///
+    /// There is no chunk size to choose. Each item is a task of its own, which fails
+    /// alone; if the iterator yields items quickly, the tasks of several small ones are
+    /// sent together.
     pub fn imap<F, A, R, I>(&self, target: F, items: I) -> Imap<'_, F, I::IntoIter, R>
     where
         F: Target<(A,), (Owned,), Output = R>,

@@ -182,7 +182,7 @@ impl State {
         })
     }
 
-    fn lacks_workers(&self) -> bool {
+    pub(super) fn lacks_workers(&self) -> bool {
         let stays = |worker: &&WorkerHandle| !(worker.is_stuck && worker.is_retiring);
         self.workers.iter().filter(stays).count() < self.processes
             && match self.phase {

@@ -5,7 +5,7 @@
 //! step leaves, and the parent module's `entry`, which runs a function and turns
 //! a panic into a failure.
 
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::os::fd::OwnedFd;
 
 use nix::libc;
@@ -46,7 +46,12 @@ pub(in crate::multiprocessing) fn run_worker(
     let channel = Channel::open(handles.pop().ok_or_else(missing)?)?;
     // It is never dropped: if a task has closed these descriptors, other files
     // may have got their numbers, and a drop would close those.
-    let mut pool = ManuallyDrop::new(PoolEnd { channel, alarm });
+    let mut pool = ManuallyDrop::new(PoolEnd {
+        channel,
+        alarm,
+        generation,
+        results: Vec::new(),
+    });
 
     let started = provide_handles(initializer_handles, || run_entry(initializer, args));
     exit_if_copy(generation);
@@ -54,36 +59,27 @@ pub(in crate::multiprocessing) fn run_worker(
     if started.is_err() {
         std::process::exit(1);
     }
-    // A message of several tasks fits without an allocation.
-    let (mut message, mut results) = (Vec::with_capacity(MAX_BODY), Vec::new());
+    // A message with several tasks always fits.
+    let mut message = Vec::with_capacity(MAX_BODY);
     let mut number = 0;
-    loop {
-        // The memory of a large task is given back after it.
-        message.clear();
-        message.shrink_to(KEPT_CAPACITY);
-        let Some(received) = pool.receive(&mut message) else {
-            return Ok(());
-        };
-        let mut run = |number: u64, call: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Failure>| {
-            if pool.channel.claim(number) {
-                results.clear();
-                results.shrink_to(KEPT_CAPACITY);
-                let outcome = call(&mut results);
-                exit_if_copy(generation);
-                pool.send_outcome(outcome.as_ref().map(|()| &results[..]));
+    while let Some(received) = pool.receive(&mut message) {
+        match received {
+            Ok(()) => {
+                let (entry, inputs) = split_run(&message);
+                for input in inputs {
+                    pool.run_task(number, |results| {
+                        call(resolve_entry(entry)?, input, results)
+                    });
+                    number += 1;
+                }
             }
-        };
-        if let Err(failure) = received {
-            run(number, &mut |_| Err(failure.clone()));
-            number += 1;
-            continue;
-        }
-        let (entry, inputs) = split_run(&message);
-        for input in inputs {
-            run(number, &mut |results| call(resolve_entry(entry)?, input, results));
-            number += 1;
+            Err(failure) => {
+                pool.run_task(number, |_| Err(failure));
+                number += 1;
+            }
         }
     }
+    Ok(())
 }
 
 /// Exits in a copy of the worker that a task has made with `fork`. The copy
@@ -104,23 +100,27 @@ fn exit_if_copy(generation: ForkGeneration) {
 struct PoolEnd {
     channel: Channel,
     alarm: Alarm,
+    generation: ForkGeneration,
+    /// A buffer for the results of a task.
+    results: Vec<u8>,
 }
 
 impl PoolEnd {
-    /// Waits for a task and appends it to `task`. Returns `None` if the worker
-    /// should exit, and a failure if there is no memory for the task.
-    fn receive(&mut self, task: &mut Vec<u8>) -> Option<Result<(), Failure>> {
+    /// Waits for a message, and replaces `message` by it. Returns `None` if the worker
+    /// should exit, and a failure if there is no memory for the message, which then
+    /// has one task.
+    fn receive(&mut self, message: &mut Vec<u8>) -> Option<Result<(), Failure>> {
         let (mut size, mut fits) = (0, true);
+        empty(message);
         loop {
             let frame = self.channel.next_frame();
             match frame.expect("the pool writes valid frames") {
                 Some(frame) => {
                     size += frame.len;
-                    fits &= self.channel.read(frame, task);
+                    fits &= self.channel.read(frame, message);
                     if !fits {
-                        // The rest of the task is read, but not kept.
-                        task.clear();
-                        task.shrink_to(KEPT_CAPACITY);
+                        // The rest is read, but not kept.
+                        empty(message);
                     }
                     if !frame.continues {
                         let failure = || too_large("a task's arguments", size as u64).into();
@@ -130,6 +130,19 @@ impl PoolEnd {
                 None if self.channel.is_exit_requested() => return None,
                 None => self.wait(WaitFor::Task),
             }
+        }
+    }
+
+    /// Runs the task with this number, unless the pool has taken it back, and sends its
+    /// outcome.
+    fn run_task(&mut self, number: u64, run: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>) {
+        if self.channel.claim(number) {
+            let mut results = mem::take(&mut self.results);
+            let outcome = run(&mut results);
+            exit_if_copy(self.generation);
+            self.send_outcome(outcome.as_ref().map(|()| &results[..]));
+            empty(&mut results);
+            self.results = results;
         }
     }
 
@@ -164,6 +177,12 @@ impl PoolEnd {
             self.channel.sleep(wanted);
         }
     }
+}
+
+/// Empties a buffer, and gives back the memory of a large one.
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT_CAPACITY);
 }
 
 /// Makes SIGINT do nothing in this process. A terminal sends Ctrl-C to all its
