@@ -127,10 +127,10 @@ pub fn bounded_mebibytes(n: usize) -> Result<f64> {
     bytes_through(&Queue::with_maxsize(8)?, MEBIBYTE, n)
 }
 
-/// Steady traffic of 256 MiB. The queue has no bound, so how much memory it takes
+/// Steady traffic of 512 MiB. The queue has no bound, so how much memory it takes
 /// depends on nothing but its own behaviour.
 pub fn bytes_of_size(size: usize) -> Result<f64> {
-    let n = (256 * MEBIBYTE / size).clamp(8, 1_000_000);
+    let n = (512 * MEBIBYTE / size).clamp(8, 1_000_000);
     bytes_through(&Queue::new()?, size, n)
 }
 

@@ -73,7 +73,7 @@ pub fn queue_of_mebibytes(n: usize) -> Result<f64> {
 }
 
 pub fn queue_of_size(size: usize) -> Result<f64> {
-    queue_of_bytes(size, (256 * MEBIBYTE / size).clamp(8, 200_000))
+    queue_of_bytes(size, (512 * MEBIBYTE / size).clamp(8, 200_000))
 }
 
 fn queue_of_bytes(size: usize, n: usize) -> Result<f64> {
