@@ -97,8 +97,10 @@ impl PoolInner {
         self.check_maker()?;
         let mut state = self.lock();
         state.submit(job)?;
-        if !state.is_checked && !state.is_idle() {
+        let needs_manager = state.manager_ticks && !state.is_all_sent();
+        if needs_manager || !state.is_checked && !state.is_idle() {
             state.is_checked = true;
+            state.manager_ticks = false;
             drop(state);
             self.alarm.raise();
         }

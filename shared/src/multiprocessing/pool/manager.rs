@@ -102,7 +102,7 @@ fn sleep(pool: &PoolInner, was_quiet: bool) -> bool {
     let mut state = pool.lock();
     // A thread that polls takes care of the results, and one that has polled may do so
     // again.
-    state.manager_ticks = mem::take(&mut state.was_polled);
+    state.manager_ticks = mem::take(&mut state.was_polled) && state.is_all_sent();
     let is_polled = state.pollers > 0 || state.manager_ticks;
     let has_work = !is_polled && !state.fall_asleep(PoolSleep::Sleep);
     if has_work || pool.watcher.has_ended() {

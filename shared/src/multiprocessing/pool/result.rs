@@ -234,10 +234,7 @@ where
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<R, Error>> {
         // Many items at a time, because workers may have to be woken for them.
         if self.ahead <= self.most_ahead() / 2 {
-            while (self.window.is_empty() || !is_past(deadline))
-                && self.ahead + self.batch_len <= self.most_ahead()
-                && self.fill_batch(deadline) > 0
-            {}
+            while (self.window.is_empty() || !is_past(deadline)) && self.submit_items(deadline) {}
         }
         let candidates = if self.ordered { 1 } else { self.window.len() };
         let ready = || {
@@ -285,13 +282,18 @@ where
         }
     }
 
-    /// Takes items and submits their tasks. Returns how many items it has taken.
-    fn fill_batch(&mut self, deadline: Option<Instant>) -> usize {
+    /// Takes some items and submits their tasks. Returns whether there were any, and
+    /// there was room for them in the window.
+    fn submit_items(&mut self, deadline: Option<Instant>) -> bool {
         let start = Instant::now();
+        let most = self
+            .most_ahead()
+            .saturating_sub(self.ahead)
+            .min(self.batch_len);
         let mut is_slow = false;
         let mut taken = 0;
         let mut failed = None;
-        while self.batch.len() < self.batch_len && self.batch.size() < BATCH_BYTES {
+        while self.batch.len() < most && self.batch.size() < BATCH_BYTES {
             let Some(item) = self.items.next() else {
                 break;
             };
@@ -313,12 +315,12 @@ where
             self.ahead += 1;
             self.window.push_back(Pending::Failed(error));
         }
-        self.batch_len = if is_submitted && !is_slow {
-            (2 * self.batch_len).min(MAX_BATCH)
-        } else {
-            1
-        };
-        taken
+        if is_slow || !is_submitted {
+            self.batch_len = 1;
+        } else if taken == self.batch_len {
+            self.batch_len = (2 * self.batch_len).min(MAX_BATCH);
+        }
+        taken > 0
     }
 
     /// Submits the batch, if it has any items, and returns whether that was possible.

@@ -174,7 +174,7 @@ impl RawQueue {
             // No item was got since a producer waited.
             0
         } else {
-            capacity.min(tail - room.wait_tail.load(Relaxed))
+            capacity.min(tail.saturating_sub(room.wait_tail.load(Relaxed)))
         };
         let until = wait::deadline(Duration::from_nanos(may_wait));
         let until = deadline.into_iter().chain(until).min();
@@ -260,7 +260,7 @@ impl RawQueue {
         let start = released.max(tail.saturating_sub(capacity));
         // SAFETY: what has been got and not been overwritten is not live, and both
         // locks are held.
-        unsafe { release_pages(&self.memory, capacity, start, head - start) };
+        unsafe { release_pages(&self.memory, capacity, start, head.saturating_sub(start)) };
     }
 
     /// Returns whether [`DRAIN_MIN`] bytes and two items have been got since the last
