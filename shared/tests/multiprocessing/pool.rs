@@ -313,7 +313,7 @@ fn imap_reads_an_infinite_iterator_in_bounded_memory() {
     assert!(shared_memory() < 16 << 20, "{} bytes", shared_memory());
     // The docs promise 16 for each worker if they are not small.
     read.store(0, Ordering::Relaxed);
-    let large = endless().map(|n: usize| n.to_string().repeat(1 << 15));
+    let large = endless().map(|n: i64| n.to_string().repeat(1 << 15));
     for (n, result) in pool
         .imap(|text: String| text.len(), large)
         .take(200)
