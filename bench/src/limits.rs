@@ -81,7 +81,8 @@ pub fn backlog_of_size(size: usize) -> Result<f64> {
     let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     per_operation(n, || {
         for i in 0..n {
-            put[0] = i as u8;
+            // To make the item is a part of the work of a queue's user.
+            put.fill(i as u8);
             file.write_all_at(&put, (i * size) as u64)?;
         }
         for i in 0..n {

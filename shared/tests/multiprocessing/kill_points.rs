@@ -604,16 +604,16 @@ fn a_put_killed_as_it_grows_the_queue_loses_no_item() {
 /// A queue that the get of its first item makes smaller. Its items are
 /// `first..=last`.
 ///
-/// A large ring is made smaller when what is in it is little and does not reach
-/// from the lower half into the upper one, which here begins in the first item.
+/// A large ring is made smaller when what is in it is little and all in the lower half.
+/// Here the first items are at the end of the ring, and the others at its start.
 fn ring_to_shrink() -> (Queue<Item>, u64, u64) {
     static FIRST: OnceLock<u64> = OnceLock::new();
-    const HALF: usize = 32 << 20;
+    const CAPACITY: usize = 32 << 20;
     let filled = |last: u64| {
         let queue = Queue::new().unwrap();
-        queue.put((0, "-".repeat(HALF - 4096), 0)).unwrap();
-        (1..=last).for_each(|n| queue.put(item(n)).unwrap());
+        queue.put((0, "-".repeat(CAPACITY - 4096), 0)).unwrap();
         queue.get().unwrap();
+        (1..=last).for_each(|n| queue.put(item(n)).unwrap());
         queue
     };
     let first = *FIRST.get_or_init(|| {

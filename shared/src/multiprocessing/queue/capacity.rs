@@ -22,7 +22,10 @@
 //! other:
 //!
 //! - A ring larger than [`SHRINK_ABOVE`] that is nearly empty is made smaller, because
-//!   traffic runs through all of a ring, and so keeps all its pages allocated.
+//!   traffic runs through all of a ring, and so keeps all its pages allocated. As long
+//!   as that is not possible, because live bytes would have to be moved, pages that
+//!   were read are released. With items that fill a large part of it, twice as large a
+//!   ring is kept.
 //! - While a backlog is drained, to which nobody adds, the pages that were read are
 //!   released, and the ring is made smaller, down to [`ENOUGH`].
 //!
@@ -53,8 +56,9 @@
 //! The steps, all with both locks, and what a death after each of them leaves:
 //!
 //! 1. To grow, the file is extended. A file that is too long harms nobody.
-//! 2. The live bytes whose offset changes are copied to free space. The ring of
-//!    the old capacity is still valid, and the copies are free space there.
+//! 2. To grow, the live bytes whose offset changes are copied to free space. The ring
+//!    of the old capacity is still valid, and the copies are free space there. A ring
+//!    is made smaller only when no live byte has to be moved.
 //! 3. The new capacity is stored, which publishes the copies.
 //! 4. After shrinking, the pages that are no longer live are released. Otherwise
 //!    they stay allocated until they are written or released another time.
@@ -71,7 +75,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::raw::{RawQueue, Room, SideGuard, Wait};
+use super::raw::{QueueHeader, RawQueue, Room, SideGuard, Wait};
 use crate::multiprocessing::error::{Error, system};
 use crate::multiprocessing::memory::PAGE_SIZE;
 use crate::multiprocessing::ring::{RingBytes, release_pages};
@@ -82,7 +86,7 @@ use crate::multiprocessing::wait::{self, futex_wait, futex_wake, is_past};
 const ENOUGH: u64 = 1 << 22;
 
 /// A ring larger than this is made smaller when it is nearly empty.
-const SHRINK_ABOVE: u64 = 1 << 25;
+const SHRINK_ABOVE: u64 = 1 << 24;
 
 /// A backlog is being drained when this many bytes have been got since the last
 /// item was put, and at least two items.
@@ -141,7 +145,7 @@ impl RawQueue {
             if needed > capacity {
                 self.memory.extend(needed)?;
                 let ring = guard.ring(needed)?;
-                self.resize(ring, head..tail, capacity, needed);
+                self.grow(ring, head..tail, capacity, needed);
                 capacity = needed;
             }
         }
@@ -218,8 +222,8 @@ impl RawQueue {
     }
 
     /// Returns memory to the system, if one of the module's two rules applies, after
-    /// the head has advanced from `before` to `head`. `guard` is the consumers'.
-    pub(super) fn release_memory(&self, guard: &mut SideGuard<'_>, before: u64, head: u64) {
+    /// the head has advanced from `before` to `head`. Under the consumers' lock.
+    pub(super) fn release_memory(&self, before: u64, head: u64) {
         let producers = &self.header().producers;
         let capacity = self.header().capacity.load(Relaxed);
         let is_step = before / RELEASE_STEP != head / RELEASE_STEP;
@@ -228,8 +232,17 @@ impl RawQueue {
         }
         let tail = producers.position();
         let is_draining = is_step && self.is_draining(before, head, tail);
-        let least = if is_draining { ENOUGH } else { SHRINK_ABOVE };
-        if !is_draining && shrunk(capacity, head..tail, least) == capacity {
+        let least = if is_draining {
+            ENOUGH
+        } else if head - before > capacity / 4 {
+            // Another item of this size may follow.
+            2 * SHRINK_ABOVE
+        } else {
+            SHRINK_ABOVE
+        };
+        let is_sparse = capacity > least && tail - head <= capacity / 4;
+        let releases = is_draining || is_sparse && is_step;
+        if !releases && shrunk(capacity, head..tail, least) == capacity {
             return;
         }
         // A consumer must not wait for the producers' lock, because a producer
@@ -240,27 +253,26 @@ impl RawQueue {
         };
         let tail = producers.position();
         let smaller = shrunk(capacity, head..tail, least);
-        let drain_released = &self.header().drain_released;
-        let capacity = match guard.ring(capacity) {
-            Ok(ring) if smaller < capacity => {
-                self.resize(ring, head..tail, capacity, smaller);
-                // SAFETY: nothing live is beyond the new capacity, and both
-                // locks are held.
-                unsafe { release_pages(&self.memory, capacity, smaller, capacity - smaller) };
-                drain_released.store(0, Relaxed);
-                smaller
-            }
-            // A process that cannot map the ring leaves this to others.
-            _ if !is_draining => return,
-            _ => capacity,
-        };
+        let QueueHeader {
+            released, written, ..
+        } = self.header();
+        if smaller < capacity {
+            written.store(written.load(Relaxed).min(smaller), Relaxed);
+            self.header().capacity.store(smaller, Relaxed);
+            // SAFETY: nothing live is beyond the new capacity, and both locks are
+            // held.
+            unsafe { release_pages(&self.memory, capacity, smaller, capacity - smaller) };
+            released.store(0, Relaxed);
+        } else if !releases {
+            return;
+        }
         // What was got up to here has been released, apart from the page that was
         // got in part.
-        let released = drain_released.swap(head.saturating_sub(PAGE_SIZE), Relaxed);
-        let start = released.max(tail.saturating_sub(capacity));
+        let start = released.swap(head.saturating_sub(PAGE_SIZE), Relaxed);
+        let start = start.max(tail.saturating_sub(smaller));
         // SAFETY: what has been got and not been overwritten is not live, and both
         // locks are held.
-        unsafe { release_pages(&self.memory, capacity, start, head.saturating_sub(start)) };
+        unsafe { release_pages(&self.memory, smaller, start, head.saturating_sub(start)) };
     }
 
     /// Returns whether [`DRAIN_MIN`] bytes and two items have been got since the last
@@ -271,45 +283,51 @@ impl RawQueue {
         if header.drain_tail.load(Relaxed) != tail {
             header.drain_tail.store(tail, Relaxed);
             header.drain_start.store(head, Relaxed);
-            header.drain_released.store(0, Relaxed);
         }
         head - header.drain_start.load(Relaxed) >= DRAIN_MIN.max(2 * (head - before))
     }
 
-    /// Changes the capacity; both locks are held. `ring` is mapped with the
-    /// larger of the two capacities.
+    /// Makes the ring larger; both locks are held. `ring` is mapped with the new
+    /// capacity.
     ///
     /// The live bytes whose offset changes are first copied to free space. So
     /// the ring of the old capacity stays valid until the new capacity is
     /// stored, even if this process dies before.
-    fn resize(&self, ring: RingBytes<'_>, live: Range<u64>, old: u64, new: u64) {
+    fn grow(&self, ring: RingBytes<'_>, live: Range<u64>, old: u64, new: u64) {
+        let QueueHeader {
+            capacity,
+            written,
+            released,
+            ..
+        } = self.header();
+        let mut end_of_copies = 0;
         let mut start = live.start;
-        let mut written = self.header().written.load(Relaxed);
         while start < live.end {
             let end = live.end.min((start / old + 1) * old);
             let (from, to) = (start % old, start % new);
             if from != to {
-                // SAFETY: both locks keep others out. If the ring grows, `to`
-                // is beyond the old capacity; if it shrinks, all that is live
-                // is beyond the new one, and `to` is before it.
+                // SAFETY: both locks keep others out, and `to` is beyond the old
+                // capacity.
                 unsafe { ring.copy(from, to, end - start) };
-                written = written.max(to + end - start);
+                end_of_copies = to + end - start;
             }
             start = end;
         }
-        self.header().written.store(written.min(new), Relaxed);
-        self.header().capacity.store(new, Relaxed);
+        written.store(written.load(Relaxed).max(end_of_copies), Relaxed);
+        released.store(0, Relaxed);
+        capacity.store(new, Relaxed);
     }
 }
 
 /// The capacity to which a ring should be made smaller. It is halved as long as the
-/// live bytes fill no more than half of the smaller ring and do not wrap around in
-/// it, but not below `least`.
+/// live bytes fill no more than half of the smaller ring and are in its half already, so
+/// that none has to be moved, but not below `least`.
 fn shrunk(capacity: u64, live: Range<u64>, least: u64) -> u64 {
+    let len = live.end - live.start;
     let mut capacity = capacity;
     while capacity > least
-        && live.end - live.start <= capacity / 4
-        && (live.is_empty() || live.start / (capacity / 2) == (live.end - 1) / (capacity / 2))
+        && len <= capacity / 4
+        && (len == 0 || live.start % capacity + len <= capacity / 2)
     {
         capacity /= 2;
     }

@@ -27,7 +27,7 @@
 //!             count, positions[2]                | items got, bytes got: the head
 //!
 //! byte 384  capacity, maxsize, written,
-//!           drain_tail, drain_start, drain_released,
+//!           drain_tail, drain_start, released,
 //!           room: wanted_head, wakes, wait_head, wait_tail
 //!
 //! byte 512  the ring: `capacity` bytes
@@ -45,7 +45,7 @@
 //!   written under it, but read by anybody.
 //! - Both locks guard `capacity`: it is written under both, and read under either.
 //! - No lock guards `maxsize`, which is set before the queue is sent.
-//! - The consumers' lock guards `drain_tail`, `drain_start` and `drain_released`.
+//! - The consumers' lock guards `drain_tail`, `drain_start` and `released`.
 //! - The producers' lock guards `written`, `wait_head` and `wait_tail`.
 //! - No lock guards `wanted_head` and `wakes`, which are hints: `capacity.rs` says
 //!   what a wrong value does.
@@ -221,9 +221,9 @@ pub(super) struct QueueHeader {
     /// one, items were got and none was put.
     pub(super) drain_tail: AtomicU64,
     pub(super) drain_start: AtomicU64,
-    /// Up to which position the memory of items that were got since then has been
-    /// released.
-    pub(super) drain_released: AtomicU64,
+    /// Up to which position the memory of items that were got has been released. It is
+    /// 0 for a ring whose capacity has changed since.
+    pub(super) released: AtomicU64,
     pub(super) room: Room,
 }
 

@@ -96,7 +96,7 @@ impl RawQueue {
                 let next = head + frame_size(len);
                 guard.advance(next);
                 self.wake_for_room(next);
-                self.release_memory(&mut guard, head, next);
+                self.release_memory(head, next);
                 return match is_copied {
                     true => Ok(()),
                     false => Err(too_large("an item", len)),
