@@ -66,23 +66,24 @@ fn wake_pool(end: &Channel, alarm: &Alarm, is_idle: bool) {
     match end.pool_to_wake(is_idle) {
         PoolSleep::Awake => {}
         PoolSleep::Sleep => alarm.raise(),
-        PoolSleep::Nap => alarm.end_nap(),
+        PoolSleep::Nap => alarm.napping().ring(),
     }
 }
 
 /// Waits for a result, as a pool does that sleeps in this way.
 fn wait_for_result(end: &mut Channel, alarm: &Alarm, sleep: PoolSleep) -> u8 {
     loop {
-        let (count, naps) = (alarm.count(), alarm.naps());
+        let bell = match sleep {
+            PoolSleep::Nap => alarm.napping(),
+            _ => alarm.manager(),
+        };
+        let count = bell.count();
         if let Some(result) = receive(end) {
             return result;
         }
         end.set_pool_sleep(sleep);
         if end.is_empty() {
-            match sleep {
-                PoolSleep::Nap => alarm.nap(naps, None),
-                _ => alarm.wait(count, None),
-            }
+            bell.wait(count, None);
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::multiprocessing::{Connection, Error, Process, Queue, pipe};
 
 use crate::fussy::{Fussy, UNDECODABLE, UNENCODABLE};
-use crate::harness::{Stat, act_by_default, is_asleep, within};
+use crate::harness::{act_by_default, is_asleep, is_stopped, within};
 use crate::queue::address_space;
 
 pub const TESTS: &[(&str, fn())] = named![
@@ -500,8 +500,7 @@ fn a_large_message_can_be_sent_before_anybody_receives() {
 fn stop(pid: u32) {
     within(LONG, || is_asleep(pid)).unwrap();
     kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).unwrap();
-    let state = || Stat::read(&format!("/proc/{pid}/stat")).unwrap().state;
-    within(LONG, || state() == 'T').unwrap();
+    within(LONG, || is_stopped(pid)).unwrap();
 }
 
 fn resume(pid: u32) {

@@ -169,34 +169,28 @@ fn imap_yields_in_order_and_imap_unordered_yields_all() {
 }
 
 fn imap_unordered_yields_what_is_done_first() {
-    let (pool, gate) = with_gate(2);
-    let first_waits = |n: u32| {
-        if n == 0 {
-            GATE.get().unwrap().get().unwrap();
-        }
-        n
-    };
-    let mut results = pool.imap_unordered(first_waits, 0..10);
-    let first: HashSet<_> = results.by_ref().take(9).map(Result::unwrap).collect();
-    assert_eq!(first, (1..10).collect());
-    gate.put(()).unwrap();
-    assert_eq!(results.next().unwrap().unwrap(), 0);
-    assert!(results.next().is_none());
+    yields_all_but_the_one_that_waits(0, 10);
 }
 
 fn a_task_that_waits_delays_no_task_that_was_sent_with_it() {
+    yields_all_but_the_one_that_waits(500, 1_000);
+}
+
+/// Of so many tasks one waits, and all others are done before it.
+fn yields_all_but_the_one_that_waits(waiting: usize, tasks: usize) {
     let (pool, gate) = with_gate(2);
-    let one_waits = |n: u32| {
-        if n == 500 {
+    let one_waits = |(n, waits): (usize, bool)| {
+        if waits {
             GATE.get().unwrap().get().unwrap();
         }
         n
     };
-    let mut results = pool.imap_unordered(one_waits, 0..1_000);
-    let others: HashSet<_> = results.by_ref().take(999).map(Result::unwrap).collect();
-    assert!(others.len() == 999 && !others.contains(&500));
+    let mut results = pool.imap_unordered(one_waits, (0..tasks).map(|n| (n, n == waiting)));
+    let others = results.by_ref().take(tasks - 1).map(Result::unwrap);
+    let others: HashSet<_> = others.collect();
+    assert_eq!(others, (0..tasks).filter(|&n| n != waiting).collect());
     gate.put(()).unwrap();
-    assert_eq!(results.next().unwrap().unwrap(), 500);
+    assert_eq!(results.next().unwrap().unwrap(), waiting);
     assert!(results.next().is_none());
 }
 

@@ -20,7 +20,7 @@ use nix::unistd::{ForkResult, Pid, Uid, fork, geteuid, setuid};
 use serde::{Deserialize, Deserializer, Serialize};
 use shared::multiprocessing::{self, AsyncResult, Error, Pool};
 
-use crate::harness::{children, itself, reap_orphans, skip, within};
+use crate::harness::{children, is_stopped, itself, reap_orphans, skip, within};
 use crate::pool::{GATE, LONG, SHORT, is_well, spins, square, with_gate};
 use crate::queue::address_space;
 
@@ -99,11 +99,7 @@ fn send(pids: &[i32], signal: Signal) {
 
 fn stop(pids: &[i32]) {
     send(pids, Signal::SIGSTOP);
-    let stopped = |pid: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        stat.contains(") T ")
-    };
-    within(LONG, || pids.iter().all(stopped)).unwrap();
+    within(LONG, || pids.iter().all(|&pid| is_stopped(pid as u32))).unwrap();
 }
 
 fn a_parent_that_gives_up_its_privileges_can_drop_its_pool() {

@@ -1,7 +1,7 @@
-//! What wakes a pool's manager: a counter in memory that the pool shares with all
-//! its workers, used as a futex.
+//! What wakes a pool's manager, and threads that nap: counters in memory that the pool
+//! shares with all its workers, used as futexes.
 //!
-//! A worker raises it for a result if the pool sleeps, and the
+//! A worker raises the alarm for a result if the manager sleeps, and the
 //! [`watcher`](super::watcher) raises it for a death. It is no eventfd, because a
 //! worker whose task has closed the descriptor could not write to it, or would
 //! write into another file that got its number.
@@ -18,13 +18,11 @@ pub(super) struct Alarm(SharedMemory<AlarmHeader>);
 
 #[repr(C)]
 struct AlarmHeader {
-    /// How many times it has been raised.
-    count: AtomicU32,
-    /// How many times naps were ended.
-    naps: AtomicU32,
+    manager: Bell,
+    napping: Bell,
 }
 
-// SAFETY: zeroes are a valid value, and the field is an atomic.
+// SAFETY: zeroes are a valid value, and each field is an atomic.
 unsafe impl Header for AlarmHeader {}
 
 impl Alarm {
@@ -37,41 +35,43 @@ impl Alarm {
         Ok(Alarm(SharedMemory::open(Kind::Alarm, fd)?))
     }
 
-    /// How many times it has been raised. The manager reads this before it looks
-    /// for something to do, so that what comes after its look ends its sleep.
-    pub(super) fn count(&self) -> u32 {
-        self.0.header().count.load(SeqCst)
-    }
-
     /// Wakes the manager, or keeps it from going to sleep.
     pub(super) fn raise(&self) {
-        let count = &self.0.header().count;
-        count.fetch_add(1, SeqCst);
-        futex_wake(count);
+        self.manager().ring();
     }
 
-    /// How many times naps were ended, for [`nap`](Self::nap).
-    pub(super) fn naps(&self) -> u32 {
-        self.0.header().naps.load(SeqCst)
+    /// On which the manager sleeps.
+    pub(super) fn manager(&self) -> &Bell {
+        &self.0.header().manager
     }
 
-    /// Wakes the threads that nap.
-    pub(super) fn end_nap(&self) {
-        let naps = &self.0.header().naps;
-        naps.fetch_add(1, SeqCst);
-        futex_wake(naps);
+    /// On which threads nap.
+    pub(super) fn napping(&self) -> &Bell {
+        &self.0.header().napping
+    }
+}
+
+/// A futex on which threads sleep until it is rung: how many times it was.
+#[repr(C)]
+pub(super) struct Bell(AtomicU32);
+
+impl Bell {
+    /// How many times it was rung. A thread reads this before it looks for something
+    /// to do, so that what comes after its look ends its sleep.
+    pub(super) fn count(&self) -> u32 {
+        self.0.load(SeqCst)
     }
 
-    /// Sleeps until the naps are ended or `deadline` has passed, unless they were
-    /// ended since `naps` was read. It may also return early.
-    pub(super) fn nap(&self, naps: u32, deadline: Option<Instant>) {
-        futex_wait(&self.0.header().naps, naps, deadline);
+    /// Wakes those that sleep, and keeps others from going to sleep.
+    pub(super) fn ring(&self) {
+        self.0.fetch_add(1, SeqCst);
+        futex_wake(&self.0);
     }
 
-    /// Sleeps until the alarm is raised or `deadline` has passed, unless it has
-    /// been raised since `count` was read. It may also return early.
+    /// Sleeps until it is rung or `deadline` has passed, unless it was rung since
+    /// `count` was read. It may also return early.
     pub(super) fn wait(&self, count: u32, deadline: Option<Instant>) {
-        futex_wait(&self.0.header().count, count, deadline);
+        futex_wait(&self.0, count, deadline);
     }
 }
 

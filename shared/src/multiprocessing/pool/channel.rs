@@ -42,8 +42,8 @@
 //! # Claiming a task
 //!
 //! The tasks of a channel, not the messages, are numbered from 0 in the order in
-//! which they are sent. `claimed` decides which side has a task: a worker claims the tasks it runs
-//! one by one, and the pool claims all those it takes back at once, for
+//! which they are sent. `claimed` decides which side has a task: a worker claims the
+//! tasks it runs one by one, and the pool claims all those it takes back at once, for
 //! another worker.
 //!
 //! Invariant: `claimed` only grows, and a task belongs to the side whose atomic
@@ -51,8 +51,8 @@
 //!
 //! A worker's steps with task `n`, and what its death after each of them leaves:
 //!
-//! 1. It reads the message with the task from the ring. `claimed` is `n` or less, so the pool gives `n` and
-//!    all later tasks to other workers
+//! 1. It reads the message with the task from the ring. `claimed` is `n` or less, so
+//!    the pool gives `n` and all later tasks to other workers
 //!    (`a_worker_killed_while_idle_fails_no_task`).
 //! 2. It claims the task, or skips it if the pool has taken it back. `claimed` is
 //!    `n + 1`, so `n` fails with an error that says how the worker ended, and the

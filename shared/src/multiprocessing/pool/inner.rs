@@ -195,11 +195,12 @@ impl PoolInner {
     /// Sleeps until a worker has nothing else to do, or for [`NAP`]. Returns whether
     /// there were results.
     fn nap(&self, deadline: Option<Instant>) -> bool {
-        let naps = self.alarm.naps();
+        let napping = self.alarm.napping();
+        let count = napping.count();
         if self.lock().fall_asleep(PoolSleep::Nap) {
             let end = Instant::now() + NAP;
             let end = deadline.map_or(end, |deadline| deadline.min(end));
-            self.alarm.nap(naps, Some(end));
+            napping.wait(count, Some(end));
         }
         let mut state = self.lock();
         state.set_sleep(PoolSleep::Awake);

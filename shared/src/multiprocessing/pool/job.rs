@@ -135,32 +135,20 @@ impl Job {
         let mut args = args.peekable();
         let mut calls = 0;
         let expected_bytes = expected.saturating_mul(size_of::<Args>());
-        let mut bytes = Vec::with_capacity(expected_bytes.min(MAX_PREALLOCATED));
-        let mut args_ends = Vec::with_capacity(expected.div_ceil(chunk).min(MAX_PREALLOCATED));
+        let mut batch = Batch {
+            args: Vec::with_capacity(expected_bytes.min(MAX_PREALLOCATED)),
+            args_ends: Vec::with_capacity(expected.div_ceil(chunk).min(MAX_PREALLOCATED)),
+        };
         while args.peek().is_some() {
-            let start = bytes.len();
-            bytes.extend(0u64.to_le_bytes());
-            let mut encoder = Encoder::new(&mut bytes);
-            let calls_before = calls;
-            for args in args.by_ref().take(chunk) {
-                F::encode_args(&args, &mut encoder)?;
-                calls += 1;
-            }
-            drop(encoder);
-            let count = ((calls - calls_before) as u64).to_le_bytes();
-            bytes[start..][..count.len()].copy_from_slice(&count);
-            args_ends.push(bytes.len());
+            calls += batch.add::<F, _, _>(args.by_ref().take(chunk))?;
         }
-        Self::of_tasks::<F, Args, Passing>(calls, chunk, bytes, args_ends, false)
+        Self::of_batch::<F, Args, Passing>(calls, chunk, batch, false)
     }
 
-    /// A job of tasks whose arguments are encoded in `args`, and end there at
-    /// `args_ends`.
-    fn of_tasks<F, Args, Passing>(
+    fn of_batch<F, Args, Passing>(
         calls: usize,
         chunk: usize,
-        args: Vec<u8>,
-        args_ends: Vec<usize>,
+        Batch { args, args_ends }: Batch,
         is_separate: bool,
     ) -> Result<Self, Error>
     where
@@ -364,7 +352,7 @@ impl Run {
     /// Removes all tasks but the first `len`, and returns them.
     pub(super) fn split_off(&mut self, len: usize) -> Run {
         let middle = self.tasks.start + len;
-        let end = std::mem::replace(&mut self.tasks.end, middle);
+        let end = mem::replace(&mut self.tasks.end, middle);
         Run {
             job: self.job.clone(),
             tasks: middle..end,
@@ -441,8 +429,7 @@ impl Run {
     }
 }
 
-/// The calls of an iterator, each a task with an outcome of its own, on their way
-/// into a job.
+/// Encoded tasks on their way into a job: see [`Job::args`].
 #[derive(Default)]
 pub(super) struct Batch {
     args: Vec<u8>,
@@ -450,54 +437,68 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// How many calls there are.
+    /// How many tasks there are.
     pub(super) fn len(&self) -> usize {
         self.args_ends.len()
     }
 
-    /// How many bytes their arguments have.
+    /// How many bytes they have.
     pub(super) fn size(&self) -> usize {
         self.args.len()
     }
 
-    /// Adds a call. If its arguments cannot be encoded, the batch is as it was.
-    pub(super) fn add<F, Args, Passing>(&mut self, args: &Args) -> Result<(), Error>
+    /// Adds a task of these calls, and returns how many they are. If their arguments
+    /// cannot be encoded, the batch is as it was.
+    pub(super) fn add<F, Args, Passing>(
+        &mut self,
+        calls: impl IntoIterator<Item = Args>,
+    ) -> Result<usize, Error>
     where
         F: Target<Args, Passing>,
     {
-        let before = self.args.len();
-        self.args.extend(1u64.to_le_bytes());
-        let encoded = F::encode_args(args, &mut Encoder::new(&mut self.args));
-        match encoded {
-            Ok(()) => self.args_ends.push(self.args.len()),
-            Err(_) => self.args.truncate(before),
+        let start = self.args.len();
+        self.args.extend(0u64.to_le_bytes());
+        let mut count = 0;
+        let mut encoder = Encoder::new(&mut self.args);
+        let encoded = calls.into_iter().try_for_each(|args| {
+            count += 1;
+            F::encode_args(&args, &mut encoder)
+        });
+        drop(encoder);
+        if let Err(error) = encoded {
+            self.args.truncate(start);
+            return Err(error);
         }
-        encoded
+        let bytes = (count as u64).to_le_bytes();
+        self.args[start..][..bytes.len()].copy_from_slice(&bytes);
+        self.args_ends.push(self.args.len());
+        Ok(count)
     }
 
-    /// The job of all its calls; the batch is empty afterwards.
+    /// The job of these tasks, if each has one call and an outcome of its own; the
+    /// batch is empty afterwards.
     pub(super) fn take_job<F, Args, Passing>(&mut self) -> Result<Job, Error>
     where
         F: Target<Args, Passing>,
         Args: DeserializeOwned,
         F::Output: Serialize,
     {
-        let Batch { args, args_ends } = mem::take(self);
-        Job::of_tasks::<F, Args, Passing>(args_ends.len(), 1, args, args_ends, true)
+        Job::of_batch::<F, Args, Passing>(self.len(), 1, mem::take(self), true)
     }
 }
 
-/// The results of single tasks, in a job of a [`Batch`].
+/// The results of single tasks that have one call each.
 impl Job {
     /// Whether the result of a call is there: of the one with the index `n`, or of
     /// the one that was done after `n` others, whichever it is.
     pub(super) fn has_result(&self, n: usize, ordered: bool) -> bool {
-        if self.is_done() || !ordered {
-            return self.is_done() || self.done.load(Acquire) > n;
+        let done = self.done.load(Acquire);
+        if !ordered {
+            return done > n;
         }
         // They are taken away when the last one has come.
         let is_there = |results: &Results| results.ranges.get(n).is_none_or(Option::is_some);
-        self.done.load(Acquire) > 0 && is_there(&self.lock())
+        done == self.tasks() || done > 0 && is_there(&self.lock())
     }
 
     /// Decodes the result that is there: see [`has_result`](Self::has_result).

@@ -98,7 +98,7 @@ fn start_workers(pool: &PoolInner) {
 fn sleep(pool: &PoolInner, was_quiet: bool) -> bool {
     // Read before the look for work, so that work that comes after the look ends the
     // sleep.
-    let count = pool.alarm.count();
+    let count = pool.alarm.manager().count();
     let mut state = pool.lock();
     // A thread that polls takes care of the results, and one that has polled may do so
     // again.
@@ -120,7 +120,7 @@ fn sleep(pool: &PoolInner, was_quiet: bool) -> bool {
     };
     drop(state);
     let until = timeout.and_then(deadline);
-    pool.alarm.wait(count, until);
+    pool.alarm.manager().wait(count, until);
     is_past(until)
 }
 

@@ -88,10 +88,7 @@ impl<T> AsyncResult<T> {
         T: Serialize + DeserializeOwned,
     {
         let job = Job::new(target, [args], |_| 1)?;
-        Self::submit(pool, job, |job| {
-            let result = job.results()?.pop();
-            Ok(result.expect("a job of one call has one result"))
-        })
+        Self::submit(pool, job, |job| job.result(0, true))
     }
 
     /// Returns whether [`get`](Self::get) would return at once: `r.ready()`.
@@ -298,7 +295,7 @@ where
                 break;
             };
             taken += 1;
-            if let Err(error) = self.batch.add::<F, _, _>(&(item,)) {
+            if let Err(error) = self.batch.add::<F, _, _>([(item,)]) {
                 failed = Some(error);
                 break;
             }

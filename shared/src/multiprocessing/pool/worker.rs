@@ -165,7 +165,7 @@ impl PoolEnd {
         match self.channel.pool_to_wake(is_idle) {
             PoolSleep::Awake => {}
             PoolSleep::Sleep => self.alarm.raise(),
-            PoolSleep::Nap => self.alarm.end_nap(),
+            PoolSleep::Nap => self.alarm.napping().ring(),
         }
     }
 
